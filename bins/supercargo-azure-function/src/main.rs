@@ -1,0 +1,2 @@
+//! supercargo-azure-function
+fn main() {}

@@ -1,0 +1,2 @@
+//! supercargo-lambda
+fn main() {}

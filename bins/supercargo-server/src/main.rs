@@ -1,0 +1,2 @@
+//! supercargo-server
+fn main() {}

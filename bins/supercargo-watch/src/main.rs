@@ -1,0 +1,2 @@
+//! supercargo-watch
+fn main() {}

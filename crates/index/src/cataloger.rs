@@ -1,0 +1,194 @@
+//! The contract of a cataloger: which files it wants, and what it makes of them.
+
+mod contents;
+mod interest;
+mod set;
+
+use std::fmt;
+
+pub use contents::Contents;
+pub use interest::Interest;
+pub use set::Catalogers;
+pub(crate) use set::Selection;
+
+use crate::package::{Distro, Package, Supplement};
+
+/// Finds the packages that one kind of file is evidence of.
+///
+/// The indexer walks a layer once. For each regular file it asks one matcher, built from all catalogers'
+/// [interests](Cataloger::interest), who wants it, and hands over the contents while the stream stands there.
+/// A cataloger therefore sees one file at a time and never the rest of the image; what belongs together
+/// over several files is joined later, when the layers are squashed ([`Supplement`]).
+///
+/// # Examples
+///
+/// A cataloger of one's own:
+///
+/// ```
+/// use supercargo_index::{Cataloger, Contents, File, Findings, Interest, Package, Problem};
+///
+/// #[derive(Debug)]
+/// struct Plugins;
+///
+/// impl Cataloger for Plugins {
+///     fn name(&self) -> &'static str {
+///         "acme-plugins"
+///     }
+///
+///     fn version(&self) -> u32 {
+///         1
+///     }
+///
+///     fn interest(&self) -> Interest {
+///         Interest::new().path("opt/acme/plugins/*.version")
+///     }
+///
+///     fn catalog(&self, file: &File<'_>, contents: &mut Contents<'_>, findings: &mut Findings) -> Result<(), Problem> {
+///         let name = file.name().trim_end_matches(".version");
+///         findings.package(Package {
+///             kind: "generic".into(),
+///             name: name.into(),
+///             version: contents.text()?.trim().into(),
+///             ..Package::default()
+///         });
+///         Ok(())
+///     }
+/// }
+/// ```
+pub trait Cataloger: fmt::Debug + Send + Sync {
+    /// A short name, unique among the catalogers of an indexer: `dpkg`, `python`.
+    fn name(&self) -> &'static str;
+
+    /// Raised by one whenever the same file may give other findings than before.
+    /// Part of the [indexer version](Catalogers::version): cached layers of the old version are read again.
+    fn version(&self) -> u32;
+
+    /// The files that are wanted. Asked once, when the indexer is built.
+    fn interest(&self) -> Interest;
+
+    /// Reads one wanted file.
+    ///
+    /// # Errors
+    ///
+    /// A [`Problem`] concerns this file alone: it is recorded as [`Skipped`](crate::Skipped), what was found
+    /// before it is kept, and the image goes on. A file that merely is not what its name promises is no
+    /// problem: find nothing and return `Ok`.
+    fn catalog(&self, file: &File<'_>, contents: &mut Contents<'_>, findings: &mut Findings) -> Result<(), Problem>;
+}
+
+/// The file that a cataloger is given.
+#[derive(Clone, Copy, Debug)]
+pub struct File<'a> {
+    /// Path from the image's root, normalised, without the leading slash: `var/lib/dpkg/status`.
+    pub path: &'a str,
+    /// Bytes.
+    pub size: u64,
+    /// Any of the execute bits is set.
+    pub executable: bool,
+}
+
+impl<'a> File<'a> {
+    /// The last segment of the path.
+    pub fn name(&self) -> &'a str {
+        self.path.rsplit('/').next().unwrap_or(self.path)
+    }
+
+    /// The path of the directory that holds the file; empty at the root.
+    pub fn directory(&self) -> &'a str {
+        self.path.rsplit_once('/').map_or("", |(directory, _)| directory)
+    }
+}
+
+/// What a cataloger finds in one file.
+#[derive(Debug, Default)]
+pub struct Findings {
+    pub(crate) packages: Vec<Package>,
+    pub(crate) supplements: Vec<Supplement>,
+    pub(crate) distro: Option<Distro>,
+}
+
+impl Findings {
+    /// A package that the file is evidence of. One without a name is dropped.
+    pub fn package(&mut self, package: Package) {
+        if !package.name.is_empty() {
+            self.packages.push(package);
+        }
+    }
+
+    /// A fact about a package that another file brings.
+    pub fn supplement(&mut self, supplement: Supplement) {
+        self.supplements.push(supplement);
+    }
+
+    /// The distribution.
+    pub fn distro(&mut self, distro: Distro) {
+        self.distro = Some(distro);
+    }
+
+    /// The packages found so far.
+    pub fn packages(&self) -> &[Package] {
+        &self.packages
+    }
+
+    /// The supplements found so far.
+    pub fn supplements(&self) -> &[Supplement] {
+        &self.supplements
+    }
+
+    /// The distribution, if one was found.
+    pub fn found_distro(&self) -> Option<&Distro> {
+        self.distro.as_ref()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.packages.is_empty() && self.supplements.is_empty() && self.distro.is_none()
+    }
+}
+
+/// Why a file could not be read to its end. Concerns that file alone, unless the stream itself broke.
+#[derive(Debug)]
+pub enum Problem {
+    /// The file is longer than what may be held in memory.
+    TooLarge {
+        /// Bytes of the file.
+        size: u64,
+        /// The bound.
+        limit: u64,
+    },
+    /// The file breaks its format; a fragment such as `buildinfo: string length 4294967295 is past the end`.
+    Malformed(String),
+    /// The layer's stream failed under the reader. The indexer reports this as the layer's error.
+    Stream(std::io::Error),
+}
+
+impl Problem {
+    /// The file breaks its format.
+    pub fn malformed(reason: impl Into<String>) -> Self {
+        Self::Malformed(reason.into())
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooLarge { size, limit } => write!(f, "{size} bytes are over the limit of {limit}"),
+            Self::Malformed(reason) => f.write_str(reason),
+            Self::Stream(_) => f.write_str("read the layer's stream"),
+        }
+    }
+}
+
+impl std::error::Error for Problem {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Stream(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl From<std::io::Error> for Problem {
+    fn from(error: std::io::Error) -> Self {
+        Self::Stream(error)
+    }
+}

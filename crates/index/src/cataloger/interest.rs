@@ -1,0 +1,180 @@
+//! Which files a cataloger wants.
+
+/// The files a cataloger wants: by path, or by their leading bytes.
+///
+/// A path pattern is matched against the whole path from the image's root, without the leading slash:
+/// `*` stands for any characters within one segment, `**/` for any number of whole segments (none too).
+/// The last segment must hold at least one literal character: the matcher finds candidates by it.
+#[derive(Clone, Debug, Default)]
+pub struct Interest {
+    pub(super) patterns: Vec<Pattern>,
+    pub(super) leading: Vec<Leading>,
+    pub(super) well_known: Vec<&'static str>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Leading {
+    pub(super) offset: usize,
+    pub(super) bytes: &'static [u8],
+    /// Findings count only if a well-known path leads to the file.
+    pub(super) by_content: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Pattern {
+    pub(super) text: &'static str,
+    pub(super) any_case: bool,
+}
+
+/// How many leading bytes of a file can be matched.
+pub(crate) const LEADING_BYTES: usize = 64;
+
+impl Interest {
+    /// An interest in nothing.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Wants the files whose path matches `pattern`.
+    #[must_use]
+    pub fn path(mut self, pattern: &'static str) -> Self {
+        self.patterns.push(Pattern { text: pattern, any_case: false });
+        self
+    }
+
+    /// Wants the files whose path matches `pattern`, ASCII letters of either case being alike.
+    #[must_use]
+    pub fn path_in_any_case(mut self, pattern: &'static str) -> Self {
+        self.patterns.push(Pattern { text: pattern, any_case: true });
+        self
+    }
+
+    /// Wants the files that have `bytes` at `offset`, whatever their name: `\x7fELF` at 0.
+    ///
+    /// # Panics
+    ///
+    /// If `offset` and `bytes` reach past the first 64 bytes.
+    #[must_use]
+    pub fn leading(mut self, offset: usize, bytes: &'static [u8]) -> Self {
+        assert!(offset + bytes.len() <= LEADING_BYTES, "only the first {LEADING_BYTES} bytes are matched");
+        self.leading.push(Leading { offset, bytes, by_content: false });
+        self
+    }
+
+    /// Wants the file that `well_known` (a path, no pattern) leads to in the finished image even if links make it
+    /// another file: a package database behind a symbolic link. Such a file has a name of its own in the layer,
+    /// so it is recognised by `bytes` at its very beginning, and what is found there counts only if the links of
+    /// the finished image do lead from `well_known` to it.
+    #[must_use]
+    pub fn behind_links(mut self, well_known: &'static str, bytes: &'static [u8]) -> Self {
+        assert!(bytes.len() <= LEADING_BYTES, "only the first {LEADING_BYTES} bytes are matched");
+        self.well_known.push(well_known);
+        if !self.leading.iter().any(|other| other.by_content && other.bytes == bytes) {
+            self.leading.push(Leading { offset: 0, bytes, by_content: true });
+        }
+        self
+    }
+}
+
+impl Pattern {
+    /// Whether `path` matches.
+    pub(super) fn matches(&self, path: &str) -> bool {
+        segments_match(self.text, path, self.any_case)
+    }
+
+    /// The literal end of the last segment (`METADATA` of `*.dist-info/METADATA`, `.list` of `info/*.list`) and
+    /// whether it is the whole segment.
+    pub(super) fn last_literal(&self) -> (&'static str, bool) {
+        let last = self.text.rsplit('/').next().unwrap_or(self.text);
+        match last.rsplit_once('*') {
+            None => (last, true),
+            Some((_, tail)) => (tail, false),
+        }
+    }
+}
+
+fn segments_match(pattern: &str, path: &str, any_case: bool) -> bool {
+    let (head, rest) = match pattern.split_once('/') {
+        Some((head, rest)) => (head, Some(rest)),
+        None => (pattern, None),
+    };
+    if head == "**" {
+        let Some(rest) = rest else { return true };
+        let mut tail = path;
+        loop {
+            if segments_match(rest, tail, any_case) {
+                return true;
+            }
+            match tail.split_once('/') {
+                Some((_, shorter)) => tail = shorter,
+                None => return false,
+            }
+        }
+    }
+    let (segment, tail) = match path.split_once('/') {
+        Some((segment, tail)) => (segment, Some(tail)),
+        None => (path, None),
+    };
+    match (rest, tail) {
+        (None, None) => segment_matches(head.as_bytes(), segment.as_bytes(), any_case),
+        (Some(rest), Some(tail)) => {
+            segment_matches(head.as_bytes(), segment.as_bytes(), any_case) && segments_match(rest, tail, any_case)
+        }
+        _ => false,
+    }
+}
+
+fn segment_matches(pattern: &[u8], text: &[u8], any_case: bool) -> bool {
+    let equal = |a: &[u8], b: &[u8]| if any_case { a.eq_ignore_ascii_case(b) } else { a == b };
+    let mut parts = pattern.split(|&b| b == b'*');
+    let first = parts.next().unwrap_or_default();
+    if text.len() < first.len() || !equal(&text[..first.len()], first) {
+        return false;
+    }
+    let mut text = &text[first.len()..];
+    let mut parts = parts.peekable();
+    if parts.peek().is_none() {
+        return text.is_empty();
+    }
+    while let Some(part) = parts.next() {
+        if parts.peek().is_none() {
+            return text.len() >= part.len() && equal(&text[text.len() - part.len()..], part);
+        }
+        let Some(at) = (0..=text.len().saturating_sub(part.len())).find(|&at| {
+            text.len() >= at + part.len() && equal(&text[at..at + part.len()], part)
+        }) else {
+            return false;
+        };
+        text = &text[at + part.len()..];
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_match_whole_paths() {
+        let check = |pattern: &'static str, path: &str, expected: bool| {
+            let pattern = Pattern { text: pattern, any_case: false };
+            assert_eq!(pattern.matches(path), expected, "{} {path}", pattern.text);
+        };
+        check("var/lib/dpkg/status", "var/lib/dpkg/status", true);
+        check("var/lib/dpkg/status", "x/var/lib/dpkg/status", false);
+        check("**/var/lib/dpkg/status", "x/y/var/lib/dpkg/status", true);
+        check("**/var/lib/dpkg/status", "var/lib/dpkg/status", true);
+        check("**/var/lib/dpkg/status", "var/lib/dpkg/status-old", false);
+        check("var/lib/dpkg/status.d/*", "var/lib/dpkg/status.d/base", true);
+        check("var/lib/dpkg/status.d/*", "var/lib/dpkg/status.d/a/b", false);
+        check("**/*.dist-info/METADATA", "usr/lib/x-1.dist-info/METADATA", true);
+        check("**/node_modules/**/package.json", "a/node_modules/package.json", true);
+        check("**/node_modules/**/package.json", "a/node_modules/b/c/package.json", true);
+        check("**/node_modules/**/package.json", "a/modules/b/c/package.json", false);
+        check("a/*b*c", "a/xxbyybzzc", true);
+        check("a/*b*c", "a/c", false);
+        check("a/x*x", "a/x", false);
+        let any_case = Pattern { text: "**/egg-info/pkg-info", any_case: true };
+        assert!(any_case.matches("a/EGG-INFO/PKG-INFO"));
+    }
+}

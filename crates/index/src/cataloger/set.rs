@@ -1,0 +1,196 @@
+//! The catalogers of an indexer, and the one matcher made from their interests.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use super::interest::{LEADING_BYTES, Pattern};
+use super::Cataloger;
+use crate::catalogers;
+
+/// A set of catalogers with one matcher over all their interests.
+///
+/// Cheap to clone: clones share the set.
+#[derive(Clone)]
+pub struct Catalogers {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    catalogers: Vec<Arc<dyn Cataloger>>,
+    version: String,
+    /// Patterns whose last segment is literal, by that segment in lower case.
+    by_name: HashMap<Box<str>, Vec<Rule>>,
+    /// Patterns whose last segment has a `*`, by the last byte of its literal end, in lower case.
+    by_last_byte: HashMap<u8, Vec<Rule>>,
+    /// Patterns whose last segment ends in `*`: looked at for every path.
+    others: Vec<Rule>,
+    leading: Vec<LeadingRule>,
+    well_known: Vec<(usize, &'static str)>,
+}
+
+struct Rule {
+    pattern: Pattern,
+    cataloger: usize,
+}
+
+struct LeadingRule {
+    offset: usize,
+    bytes: &'static [u8],
+    by_content: bool,
+    cataloger: usize,
+}
+
+/// Who wants a file: indexes into the set, each with whether it was by content only.
+pub(crate) type Selection = Vec<(usize, bool)>;
+
+impl Catalogers {
+    /// Every cataloger of this crate.
+    pub fn all() -> Self {
+        Self::of(catalogers::all())
+    }
+
+    /// Exactly these.
+    ///
+    /// # Panics
+    ///
+    /// If two have the same name.
+    pub fn of(catalogers: Vec<Arc<dyn Cataloger>>) -> Self {
+        let mut inner = Inner {
+            version: version(&catalogers),
+            by_name: HashMap::new(),
+            by_last_byte: HashMap::new(),
+            others: Vec::new(),
+            leading: Vec::new(),
+            well_known: Vec::new(),
+            catalogers,
+        };
+        for index in 0..inner.catalogers.len() {
+            let name = inner.catalogers[index].name();
+            let twice = inner.catalogers[..index].iter().any(|other| other.name() == name);
+            assert!(!twice, "two catalogers are named {name}");
+            inner.add(index);
+        }
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// The set with one more cataloger.
+    #[must_use]
+    pub fn with(self, cataloger: impl Cataloger + 'static) -> Self {
+        let mut catalogers = self.inner.catalogers.clone();
+        catalogers.push(Arc::new(cataloger));
+        Self::of(catalogers)
+    }
+
+    /// The indexer version: changes whenever the same layer may give other findings.
+    pub fn version(&self) -> &str {
+        &self.inner.version
+    }
+
+    /// The catalogers' names, in their order.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.inner.catalogers.iter().map(|cataloger| cataloger.name())
+    }
+
+    pub(crate) fn get(&self, index: usize) -> &dyn Cataloger {
+        &*self.inner.catalogers[index]
+    }
+
+    /// Adds who wants a file of this path to `selection`.
+    pub(crate) fn select_by_path(&self, path: &str, selection: &mut Selection) {
+        let name = path.rsplit('/').next().unwrap_or(path);
+        let mut add = |rules: &[Rule]| {
+            for rule in rules {
+                let wanted = selection.iter().any(|(index, _)| *index == rule.cataloger);
+                if !wanted && rule.pattern.matches(path) {
+                    selection.push((rule.cataloger, false));
+                }
+            }
+        };
+        if name.len() <= 64 {
+            let mut buffer = [0_u8; 64];
+            let lower = &mut buffer[..name.len()];
+            lower.copy_from_slice(name.as_bytes());
+            lower.make_ascii_lowercase();
+            if let Ok(lower) = std::str::from_utf8(lower)
+                && let Some(rules) = self.inner.by_name.get(lower)
+            {
+                add(rules);
+            }
+        }
+        if let Some(last) = name.bytes().last()
+            && let Some(rules) = self.inner.by_last_byte.get(&last.to_ascii_lowercase())
+        {
+            add(rules);
+        }
+        add(&self.inner.others);
+    }
+
+    /// Adds who wants a file that begins with `head` to `selection`.
+    pub(crate) fn select_by_leading_bytes(&self, head: &[u8], selection: &mut Selection) {
+        for rule in &self.inner.leading {
+            if head.get(rule.offset..rule.offset + rule.bytes.len()) == Some(rule.bytes)
+                && !selection.iter().any(|(index, _)| *index == rule.cataloger)
+            {
+                selection.push((rule.cataloger, rule.by_content));
+            }
+        }
+    }
+
+    /// How many leading bytes decide.
+    pub(crate) fn leading_bytes(&self) -> usize {
+        self.inner.leading.iter().map(|rule| rule.offset + rule.bytes.len()).max().unwrap_or(0).min(LEADING_BYTES)
+    }
+
+    /// The well-known paths of the cataloger of this name.
+    pub(crate) fn well_known(&self, cataloger: &str) -> impl Iterator<Item = &'static str> {
+        self.inner
+            .well_known
+            .iter()
+            .filter(move |(index, _)| self.inner.catalogers[*index].name() == cataloger)
+            .map(|(_, path)| *path)
+    }
+}
+
+impl Inner {
+    fn add(&mut self, cataloger: usize) {
+        let interest = self.catalogers[cataloger].interest();
+        for pattern in interest.patterns {
+            let (literal, whole) = pattern.last_literal();
+            let rules = match literal.bytes().last() {
+                Some(_) if whole => self.by_name.entry(literal.to_ascii_lowercase().into()).or_default(),
+                Some(last) => self.by_last_byte.entry(last.to_ascii_lowercase()).or_default(),
+                None => &mut self.others,
+            };
+            rules.push(Rule { pattern, cataloger });
+        }
+        self.leading.extend(interest.leading.into_iter().map(|leading| LeadingRule {
+            offset: leading.offset,
+            bytes: leading.bytes,
+            by_content: leading.by_content,
+            cataloger,
+        }));
+        self.well_known.extend(interest.well_known.into_iter().map(|path| (cataloger, path)));
+    }
+}
+
+/// `<format of a layer index>-<16 hex digits>` over the names and versions, in their order.
+fn version(catalogers: &[Arc<dyn Cataloger>]) -> String {
+    use sha2::{Digest as _, Sha256};
+    let mut hash = Sha256::new();
+    hash.update(crate::LayerIndex::FORMAT.to_be_bytes());
+    for cataloger in catalogers {
+        hash.update(format!("{}={}\n", cataloger.name(), cataloger.version()));
+    }
+    let hash: String = hash.finalize()[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("{}-{hash}", crate::LayerIndex::FORMAT)
+}
+
+impl fmt::Debug for Catalogers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Catalogers")
+            .field("version", &self.inner.version)
+            .field("names", &self.names().collect::<Vec<_>>())
+            .finish()
+    }
+}

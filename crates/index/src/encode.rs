@@ -1,0 +1,3 @@
+//! Metadata in the formats that others read.
+
+pub mod scout;

@@ -1,0 +1,179 @@
+//! The layers of one image, each once, the largest first.
+
+use std::collections::HashMap;
+use std::io::{self, Read};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytes::{Buf, Bytes};
+use futures_util::future::{BoxFuture, Either, select};
+use futures_util::stream::{BoxStream, StreamExt, TryStreamExt};
+use tokio::sync::{mpsc, oneshot};
+
+use super::{Indexer, Progress};
+use crate::read_layer::Context;
+use crate::{Descriptor, Digest, Error, ErrorKind, ImageSource, LayerBlob, LayerIndex, LayerKey, Result};
+
+/// Pieces of a stream that wait for a reader. Registries send pieces of 8 to 64 KiB.
+const PIECES_IN_FLIGHT: usize = 16;
+
+/// Reads `layers`; the result is in their order.
+pub(super) async fn read(
+    indexer: &Indexer,
+    source: &dyn ImageSource,
+    layers: &[Descriptor],
+) -> Result<Vec<LayerIndex>> {
+    let bytes = layers.iter().map(Descriptor::size).sum();
+    indexer.report(Progress::Begun { layers: layers.len(), bytes });
+    // The same layer may stand twice in an image, the empty one above all.
+    let mut different: Vec<&Descriptor> = Vec::new();
+    for layer in layers {
+        if !different.iter().any(|other| other.digest() == layer.digest()) {
+            different.push(layer);
+        }
+    }
+    // The largest first: the last to end is then a small one, and no processor idles while it is read.
+    different.sort_by_key(|layer| std::cmp::Reverse(layer.size()));
+    let read: HashMap<Digest, LayerIndex> =
+        futures_util::stream::iter(different.into_iter().map(|layer| one(indexer, source, layer)))
+            .buffer_unordered(indexer.layers_at_once)
+            .map_ok(|layer| (layer.digest.clone(), layer))
+            .try_collect()
+            .await?;
+    let mut read = read;
+    let mut ordered = Vec::with_capacity(layers.len());
+    for (number, layer) in layers.iter().enumerate() {
+        let again = layers[number + 1..].iter().any(|other| other.digest() == layer.digest());
+        let index = if again { read.get(layer.digest()).cloned() } else { read.remove(layer.digest()) };
+        ordered.push(index.expect("every digest was read, and is removed at its last place only"));
+    }
+    Ok(ordered)
+}
+
+async fn one(indexer: &Indexer, source: &dyn ImageSource, layer: &Descriptor) -> Result<LayerIndex> {
+    let key = LayerKey { digest: layer.digest().clone(), indexer: indexer.version().to_owned() };
+    if let Some(cache) = &indexer.cache
+        // A cache that fails costs time, not the image.
+        && let Ok(Some(cached)) = cache.get(&key).await
+        && cached.format == LayerIndex::FORMAT
+        && cached.digest == *layer.digest()
+        && cached.size == layer.size()
+    {
+        indexer.report(Progress::Cached { bytes: layer.size() });
+        return Ok(cached);
+    }
+    let index = match source.open_layer(layer).await? {
+        LayerBlob::Reader(reader) => on_a_thread(indexer, reader, layer)?.await,
+        LayerBlob::Stream(stream) => {
+            let (sender, receiver) = mpsc::channel(PIECES_IN_FLIGHT);
+            let reader = PieceReader { receiver, piece: Bytes::new() };
+            let index = on_a_thread(indexer, reader, layer)?;
+            // Whichever ends first decides: a reader that found its layer broken does not wait for the rest of it.
+            match select(index, Box::pin(feed(stream, sender))).await {
+                Either::Left((index, _)) => index,
+                Either::Right(((), index)) => index.await,
+            }
+        }
+    }?;
+    if let Some(cache) = &indexer.cache {
+        // As above: a cache that fails costs time.
+        let _ = cache.put(&key, &index).await;
+    }
+    Ok(index)
+}
+
+/// Hands the stream's pieces to the reader until either has enough.
+async fn feed(mut stream: BoxStream<'static, io::Result<Bytes>>, sender: mpsc::Sender<io::Result<Bytes>>) {
+    while let Some(piece) = stream.next().await {
+        let last = piece.is_err();
+        if sender.send(piece).await.is_err() || last {
+            return;
+        }
+    }
+}
+
+/// Reads a layer on a thread of its own. Dropping the future ends the thread at its next piece.
+fn on_a_thread(
+    indexer: &Indexer,
+    reader: impl Read + Send + 'static,
+    layer: &Descriptor,
+) -> Result<BoxFuture<'static, Result<LayerIndex>>> {
+    let cancelled = Arc::new(AtomicBool::new(false));
+    let (done, result) = oneshot::channel();
+    let thread = std::thread::Builder::new().name("layer".into());
+    let work = {
+        let (indexer, layer, cancelled) = (indexer.clone(), layer.clone(), Arc::clone(&cancelled));
+        move || {
+            let index = catch_unwind(AssertUnwindSafe(|| read_reporting(&indexer, reader, &layer, cancelled)));
+            let index = index.unwrap_or_else(|panic| {
+                let message = format!("read layer {}: supercargo panicked: {}", layer.digest(), said(&*panic));
+                Err(Error::new(ErrorKind::Internal, message))
+            });
+            // Nobody waits any more: nothing to say.
+            let _ = done.send(index);
+        }
+    };
+    thread.spawn(work).map_err(|error| Error::from_source("start a thread for a layer", true, error))?;
+    let cancel = CancelOnDrop(cancelled);
+    Ok(Box::pin(async move {
+        let _cancel = cancel;
+        result.await.unwrap_or_else(|_| Err(Error::new(ErrorKind::Internal, "read a layer: its thread is gone")))
+    }))
+}
+
+fn read_reporting(
+    indexer: &Indexer,
+    reader: impl Read,
+    layer: &Descriptor,
+    cancelled: Arc<AtomicBool>,
+) -> Result<LayerIndex> {
+    let context = Context { catalogers: indexer.catalogers(), limits: indexer.limits(), budget: indexer.budget() };
+    let progress = indexer.progress.clone();
+    let reported = std::cell::Cell::new(0);
+    let stop = move |read: u64| {
+        if let Some(progress) = &progress
+            && read > reported.get()
+        {
+            progress(Progress::Read { bytes: read - reported.replace(read) });
+        }
+        cancelled.load(Ordering::Relaxed)
+    };
+    context.read(reader, layer, Box::new(stop))
+}
+
+fn said(panic: &(dyn std::any::Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("without a message")
+}
+
+struct CancelOnDrop(Arc<AtomicBool>);
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// The blocking end of a stream.
+struct PieceReader {
+    receiver: mpsc::Receiver<io::Result<Bytes>>,
+    piece: Bytes,
+}
+
+impl Read for PieceReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.piece.is_empty() {
+            match self.receiver.blocking_recv() {
+                Some(piece) => self.piece = piece?,
+                None => return Ok(0),
+            }
+        }
+        let n = self.piece.len().min(buffer.len());
+        self.piece.copy_to_slice(&mut buffer[..n]);
+        Ok(n)
+    }
+}

@@ -1,0 +1,357 @@
+//! A layer's bytes, hashed as they arrive and inflated as they are asked for.
+
+use std::io::{self, BufRead, BufReader, Read};
+
+use sha2::{Digest as _, Sha256, Sha384, Sha512};
+
+use crate::{Digest, Limits};
+
+/// Bytes read from the source at a time, and inflated at a time: small enough to stay in a core's second-level
+/// cache, large enough that the calls do not count.
+const CHUNK: usize = 128 * 1024;
+
+/// Layers smaller than this may inflate at any ratio.
+const RATIO_JUDGED_FROM: u64 = 64 << 20;
+
+/// How a layer is compressed, told by its first bytes: media types lie, and older registries have none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Compression {
+    Plain,
+    Gzip,
+    Zstd,
+    /// One that image layers are not made with.
+    Other(&'static str),
+}
+
+impl Compression {
+    pub(crate) fn detect(head: &[u8]) -> Self {
+        match head {
+            [0x1f, 0x8b, ..] => Self::Gzip,
+            // The second form is a skippable frame, with which zstd:chunked and pzstd may begin.
+            [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Self::Zstd,
+            [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Self::Other("xz"),
+            [b'B', b'Z', b'h', b'1'..=b'9', 0x31, 0x41, 0x59, 0x26, ..] => Self::Other("bzip2"),
+            _ => Self::Plain,
+        }
+    }
+}
+
+/// The digest of a blob under way, in the algorithm that its descriptor names.
+pub(crate) enum Hasher {
+    Sha256(Sha256),
+    Sha384(Sha384),
+    Sha512(Sha512),
+}
+
+impl Hasher {
+    pub(crate) fn sha256() -> Self {
+        Self::Sha256(Sha256::new())
+    }
+
+    /// `None` if the algorithm is not one of the image specification's.
+    pub(crate) fn like(digest: &Digest) -> Option<Self> {
+        use oci_spec::image::DigestAlgorithm;
+        match digest.algorithm() {
+            DigestAlgorithm::Sha256 => Some(Self::sha256()),
+            DigestAlgorithm::Sha384 => Some(Self::Sha384(Sha384::new())),
+            DigestAlgorithm::Sha512 => Some(Self::Sha512(Sha512::new())),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn update(&mut self, bytes: &[u8]) {
+        match self {
+            Self::Sha256(hash) => hash.update(bytes),
+            Self::Sha384(hash) => hash.update(bytes),
+            Self::Sha512(hash) => hash.update(bytes),
+        }
+    }
+
+    pub(crate) fn finish(self) -> Digest {
+        fn text(algorithm: &str, hash: &[u8]) -> String {
+            use std::fmt::Write as _;
+            let mut text = format!("{algorithm}:");
+            for byte in hash {
+                write!(text, "{byte:02x}").expect("a String takes what is written");
+            }
+            text
+        }
+        let text = match self {
+            Self::Sha256(hash) => text("sha256", &hash.finalize()),
+            Self::Sha384(hash) => text("sha384", &hash.finalize()),
+            Self::Sha512(hash) => text("sha512", &hash.finalize()),
+        };
+        text.parse().expect("an algorithm and its hexadecimal hash are a digest")
+    }
+}
+
+/// The digest of bytes that are in memory, in the algorithm of `like`.
+pub(crate) fn digest_like(like: &Digest, bytes: &[u8]) -> Option<Digest> {
+    let mut hasher = Hasher::like(like)?;
+    hasher.update(bytes);
+    Some(hasher.finish())
+}
+
+/// The blob as it is stored: counted and hashed.
+pub(crate) struct Blob<R> {
+    inner: R,
+    hasher: Hasher,
+    read: u64,
+    stop: Stop,
+    /// The source's own failure, which a decoder may have hidden behind one of its own.
+    failure: Option<io::Error>,
+}
+
+/// Told the bytes read so far before each chunk; `true` ends the reading.
+pub(crate) type Stop = Box<dyn Fn(u64) -> bool + Send>;
+
+impl<R: Read> Read for Blob<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if (self.stop)(self.read) {
+            return Err(io::Error::other(Cancelled));
+        }
+        match self.inner.read(buffer) {
+            Ok(n) => {
+                self.hasher.update(&buffer[..n]);
+                self.read += n as u64;
+                Ok(n)
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Err(error),
+            Err(error) => {
+                let copy = io::Error::new(error.kind(), error.to_string());
+                self.failure = Some(error);
+                Err(copy)
+            }
+        }
+    }
+}
+
+/// Nobody waits for the layer any more.
+#[derive(Debug)]
+pub(crate) struct Cancelled;
+
+impl std::fmt::Display for Cancelled {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("cancelled")
+    }
+}
+
+impl std::error::Error for Cancelled {}
+
+/// A limit was reached; its message names it.
+#[derive(Debug)]
+pub(crate) struct OverLimit(pub(crate) String);
+
+impl std::fmt::Display for OverLimit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for OverLimit {}
+
+/// The blob with the bytes in front that were read to tell its compression.
+type Rewound<R> = BufReader<io::Chain<io::Cursor<Vec<u8>>, Blob<R>>>;
+
+enum Decoder<R: Read> {
+    Plain(Rewound<R>),
+    Gzip(flate2::bufread::MultiGzDecoder<Rewound<R>>),
+    Zstd(Box<zstd::stream::read::Decoder<'static, Rewound<R>>>),
+}
+
+impl<R: Read> Decoder<R> {
+    fn blob(&self) -> &Blob<R> {
+        let reader = match self {
+            Self::Plain(reader) => reader,
+            Self::Gzip(decoder) => decoder.get_ref(),
+            Self::Zstd(decoder) => decoder.get_ref(),
+        };
+        reader.get_ref().get_ref().1
+    }
+
+    fn into_blob(self) -> Blob<R> {
+        let reader = match self {
+            Self::Plain(reader) => reader,
+            Self::Gzip(decoder) => decoder.into_inner(),
+            Self::Zstd(decoder) => decoder.finish(),
+        };
+        reader.into_inner().into_inner().1
+    }
+
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(reader) => reader.read(buffer),
+            Self::Gzip(decoder) => decoder.read(buffer),
+            Self::Zstd(decoder) => decoder.read(buffer),
+        }
+    }
+}
+
+/// A layer's tar, inflated into a window that the walker looks into without copying.
+pub(crate) struct Inflated<R: Read> {
+    decoder: Decoder<R>,
+    window: Box<[u8]>,
+    start: usize,
+    end: usize,
+    /// Bytes inflated so far.
+    total: u64,
+    diff_id: Option<Hasher>,
+    layer_size: u64,
+    ratio: u64,
+}
+
+/// What is known of a blob once it was read to its end.
+pub(crate) struct BlobFacts {
+    pub(crate) digest: Digest,
+    pub(crate) read: u64,
+    pub(crate) inflated: u64,
+    pub(crate) diff_id: Option<Digest>,
+    /// The source's own failure, if that is what ended the reading.
+    pub(crate) failure: Option<io::Error>,
+}
+
+impl<R: Read> Inflated<R> {
+    /// Begins to read. A compression that is not supported is [`io::ErrorKind::Unsupported`].
+    pub(crate) fn open(inner: R, hasher: Hasher, diff_id: bool, limits: &Limits, stop: Stop) -> io::Result<Self> {
+        let mut blob = Blob { inner, hasher, read: 0, stop, failure: None };
+        let mut head = Vec::with_capacity(16);
+        (&mut blob).take(16).read_to_end(&mut head)?;
+        let compression = Compression::detect(&head);
+        let reader = BufReader::with_capacity(CHUNK, io::Cursor::new(head).chain(blob));
+        let decoder = match compression {
+            Compression::Plain => Decoder::Plain(reader),
+            Compression::Gzip => Decoder::Gzip(flate2::bufread::MultiGzDecoder::new(reader)),
+            Compression::Zstd => {
+                let mut decoder = zstd::stream::read::Decoder::with_buffer(reader)?;
+                decoder.window_log_max(limits.zstd_window_log)?;
+                Decoder::Zstd(Box::new(decoder))
+            }
+            Compression::Other(name) => {
+                return Err(io::Error::new(io::ErrorKind::Unsupported, format!("{name} compression")));
+            }
+        };
+        Ok(Self {
+            decoder,
+            window: vec![0; CHUNK].into_boxed_slice(),
+            start: 0,
+            end: 0,
+            total: 0,
+            diff_id: diff_id.then(Hasher::sha256),
+            layer_size: limits.layer_size,
+            ratio: limits.inflation_ratio,
+        })
+    }
+
+    /// The inflated bytes at hand; empty only at the end of the stream.
+    pub(crate) fn window(&mut self) -> io::Result<&[u8]> {
+        if self.start == self.end {
+            self.start = 0;
+            self.end = 0;
+            self.fill()?;
+        }
+        Ok(&self.window[self.start..self.end])
+    }
+
+    /// The next `n` inflated bytes, or fewer at the end of the stream. `n` is far less than the window.
+    pub(crate) fn peek(&mut self, n: usize) -> io::Result<&[u8]> {
+        if self.end - self.start < n {
+            self.window.copy_within(self.start..self.end, 0);
+            self.end -= self.start;
+            self.start = 0;
+            while self.end < n && self.fill()? > 0 {}
+        }
+        Ok(&self.window[self.start..self.end.min(self.start + n)])
+    }
+
+    /// Passes over bytes that [`window`](Self::window) or [`peek`](Self::peek) showed.
+    pub(crate) fn consume(&mut self, n: usize) {
+        self.start += n;
+        debug_assert!(self.start <= self.end, "only bytes that were shown are consumed");
+    }
+
+    /// Passes over `n` bytes. `false` if the stream ends before.
+    pub(crate) fn skip(&mut self, mut n: u64) -> io::Result<bool> {
+        while n > 0 {
+            let held = self.window()?.len();
+            if held == 0 {
+                return Ok(false);
+            }
+            let passed = usize::try_from(n).unwrap_or(usize::MAX).min(held);
+            self.consume(passed);
+            n -= passed as u64;
+        }
+        Ok(true)
+    }
+
+    /// Passes over the rest of the stream.
+    pub(crate) fn drain(&mut self) -> io::Result<()> {
+        while !self.window()?.is_empty() {
+            self.start = self.end;
+        }
+        Ok(())
+    }
+
+    fn fill(&mut self) -> io::Result<usize> {
+        let n = loop {
+            match self.decoder.read(&mut self.window[self.end..]) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => break result?,
+            }
+        };
+        if let Some(hash) = &mut self.diff_id {
+            hash.update(&self.window[self.end..self.end + n]);
+        }
+        self.end += n;
+        self.total += n as u64;
+        if self.total > self.layer_size {
+            let message = format!("the layer inflates to more than {} bytes (layer_size)", self.layer_size);
+            return Err(io::Error::other(OverLimit(message)));
+        }
+        let stored = self.decoder.blob().read;
+        if self.total > RATIO_JUDGED_FROM && self.total / self.ratio > stored {
+            let message =
+                format!("{stored} stored bytes inflate to more than {} times as many (inflation_ratio)", self.ratio);
+            return Err(io::Error::other(OverLimit(message)));
+        }
+        Ok(n)
+    }
+
+    /// Reads what is left of the blob as it is stored, inflating nothing, and says what was read in all.
+    /// `at_most` bounds the blob: one that is longer than its descriptor says is not read on for ever.
+    pub(crate) fn finish(self, whole: bool, at_most: u64) -> BlobFacts {
+        let (inflated, diff_id) = (self.total, self.diff_id);
+        let mut blob = self.decoder.into_blob();
+        let left = at_most.saturating_add(1).saturating_sub(blob.read);
+        if blob.failure.is_none() {
+            // A failure is kept in the blob.
+            let _ = io::copy(&mut (&mut blob).take(left), &mut io::sink());
+        }
+        BlobFacts {
+            digest: blob.hasher.finish(),
+            read: blob.read,
+            inflated,
+            diff_id: diff_id.filter(|_| whole).map(Hasher::finish),
+            failure: blob.failure,
+        }
+    }
+}
+
+impl<R: Read> Read for Inflated<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let window = self.window()?;
+        let n = window.len().min(buffer.len());
+        buffer[..n].copy_from_slice(&window[..n]);
+        self.consume(n);
+        Ok(n)
+    }
+}
+
+impl<R: Read> BufRead for Inflated<R> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        self.window()
+    }
+
+    fn consume(&mut self, n: usize) {
+        Inflated::consume(self, n);
+    }
+}

@@ -1,0 +1,66 @@
+//! What one layer holds: the names of its entries, and what the catalogers found in them.
+
+use serde::{Deserialize, Serialize};
+
+use crate::package::{Distro, Package, Supplement};
+use crate::{Digest, Entries};
+
+/// One layer, read once. A pure function of the layer's bytes and the indexer version, so it can be kept
+/// for ever under that key and be shared by all images that have the layer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LayerIndex {
+    /// [`LayerIndex::FORMAT`] of the build that wrote it.
+    pub format: u32,
+    /// Digest of the blob as it was fetched, verified.
+    pub digest: Digest,
+    /// Digest of the inflated tar, as it was read; `None` if it was not computed.
+    pub diff_id: Option<Digest>,
+    /// Bytes of the blob.
+    pub size: u64,
+    /// Bytes of the inflated tar.
+    pub inflated_size: u64,
+    /// Every entry: names, types and link targets, no contents.
+    pub entries: Entries,
+    /// What the catalogers found, in the order of the tar.
+    pub findings: Vec<FileFindings>,
+    /// Files that a cataloger wanted and that were not read, with the reason.
+    pub skipped: Vec<Skipped>,
+}
+
+impl LayerIndex {
+    /// Version of this type's serialised form. A cache entry of another format is a miss.
+    pub const FORMAT: u32 = 1;
+}
+
+/// What one cataloger found in one file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FileFindings {
+    /// The file's path from the image's root, without the leading slash.
+    pub path: String,
+    /// The cataloger's name.
+    pub cataloger: String,
+    /// The file was recognised by its leading bytes only. It counts if, in the squashed image, one of the
+    /// cataloger's well-known paths leads to it through links.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub by_content: bool,
+    /// Packages that the file is evidence of.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub packages: Vec<Package>,
+    /// Facts about packages that other files bring.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub supplements: Vec<Supplement>,
+    /// The distribution, from an os-release file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub distro: Option<Distro>,
+}
+
+/// A file that a cataloger wanted and that was not read to its end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Skipped {
+    /// The file's path from the image's root.
+    pub path: String,
+    /// The cataloger's name.
+    pub cataloger: String,
+    /// Why, for a person to read.
+    pub reason: String,
+}

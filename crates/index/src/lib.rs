@@ -1,0 +1,49 @@
+//! Container image to metadata, in one streaming pass.
+//!
+//! An image is a manifest, a configuration and some compressed tars. [`Indexer`] reads each tar once, as it
+//! arrives, hashes it, inflates it, walks it, and lets [`Cataloger`]s look at the few files that say which
+//! packages are there. Nothing is unpacked, nothing is written to disk, and no layer is held in memory.
+//! What the layers say is then squashed into one [`ImageMetadata`]: the packages that a container would see,
+//! each with the layer and the instruction that brought it.
+//!
+//! The crate knows nothing of HTTP, registries or databases: bytes come from an [`ImageSource`].
+
+mod budget;
+mod bytes_base64;
+mod cache;
+mod cataloger;
+mod catalogers;
+mod config;
+mod directory;
+mod encode;
+mod entries;
+mod error;
+mod indexer;
+mod inflate;
+mod layer;
+mod limits;
+mod metadata;
+mod package;
+mod paths;
+mod platform;
+mod purl;
+mod read_layer;
+mod source;
+mod squash;
+mod tar;
+
+pub use cache::{LayerCache, LayerKey, MemoryLayerCache};
+pub use cataloger::{Cataloger, Catalogers, Contents, File, Findings, Interest, Problem};
+pub use config::{History, ImageConfig, RootFs, RunConfig};
+pub use encode::scout;
+pub use entries::{Entries, Entry, EntryKind};
+pub use error::{Error, ErrorKind, Result};
+pub use indexer::{Indexer, Progress, ProgressFn};
+pub use layer::{FileFindings, LayerIndex, Skipped};
+pub use limits::Limits;
+pub use metadata::{ImageDetails, ImageLayer, ImageMetadata, ImagePackage, Location, Source};
+pub use oci_spec::image::{Descriptor, Digest, ImageManifest};
+pub use package::{Distro, Evidence, Package, SourcePackage, Supplement};
+pub use platform::Platform;
+pub use read_layer::read_layer;
+pub use source::{ImageSource, LayerBlob, ManifestDocument};

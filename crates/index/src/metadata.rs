@@ -1,0 +1,128 @@
+//! The result: everything supercargo knows of one image.
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::ImageConfig;
+use crate::layer::Skipped;
+use crate::package::{Distro, Package};
+use crate::{Digest, Platform};
+
+/// Everything that is known of one image (one platform of it) or of one directory.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ImageMetadata {
+    /// [`ImageMetadata::FORMAT`] of the build that wrote it.
+    pub format: u32,
+    /// The [indexer version](crate::Catalogers::version) that found the packages.
+    pub indexer: String,
+    /// What was indexed.
+    pub source: Source,
+    /// The distribution, if there is one.
+    pub distro: Option<Distro>,
+    /// Packages, sorted by package URL, each once.
+    pub packages: Vec<ImagePackage>,
+    /// Files that were not read, with the reason.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub skipped: Vec<Skipped>,
+}
+
+impl ImageMetadata {
+    /// Version of this type's serialised form.
+    pub const FORMAT: u32 = 1;
+
+    /// The image's details, if an image was indexed and not a directory.
+    pub fn image(&self) -> Option<&ImageDetails> {
+        match &self.source {
+            Source::Image(image) => Some(image),
+            Source::Directory { .. } => None,
+        }
+    }
+}
+
+/// What was indexed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
+pub enum Source {
+    /// An image.
+    Image(Box<ImageDetails>),
+    /// A directory or a file of the local file system.
+    Directory {
+        /// Its path, as it was given.
+        path: String,
+        /// Bytes of the regular files in it.
+        size: u64,
+    },
+}
+
+/// An image as its manifest and its configuration describe it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ImageDetails {
+    /// Name without tag or digest: `registry.example.com/team/app`; empty if the source has none.
+    pub name: String,
+    /// Tags that led to the image.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
+    /// Digest of the platform's manifest, never of an index.
+    pub digest: Digest,
+    /// Media type of the manifest.
+    pub media_type: String,
+    /// Compressed bytes: configuration and layers, by the manifest.
+    pub size: u64,
+    /// The platform, from the configuration.
+    pub platform: Platform,
+    /// The manifest's bytes.
+    #[serde(with = "crate::bytes_base64")]
+    pub raw_manifest: Vec<u8>,
+    /// The configuration's bytes.
+    #[serde(with = "crate::bytes_base64")]
+    pub raw_config: Vec<u8>,
+    /// The configuration, parsed.
+    pub config: ImageConfig,
+    /// Layers, lowest first.
+    pub layers: Vec<ImageLayer>,
+}
+
+/// A layer's place in an image.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ImageLayer {
+    /// Digest of the blob.
+    pub digest: Digest,
+    /// Digest of the inflated tar, from the configuration.
+    pub diff_id: Option<Digest>,
+    /// Media type of the blob.
+    pub media_type: String,
+    /// Bytes of the blob.
+    pub size: u64,
+    /// Index of the instruction that made it among all of the configuration's history, the empty ones counted.
+    /// `None` if the history does not fit the layers.
+    pub ordinal: Option<u32>,
+    /// That instruction, with the builder's decoration taken off.
+    pub instruction: Option<String>,
+}
+
+/// A package of an image, with the layer that brought it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ImagePackage {
+    /// Its package URL, canonical, with the `distro` qualifier where the ecosystem wants one.
+    pub purl: String,
+    /// What its evidence says.
+    #[serde(flatten)]
+    pub package: Package,
+    /// Package URL of its source package, which is an entry of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<String>,
+    /// The evidence files, each with the layer that first brought the package there. Empty for a source package.
+    pub locations: Vec<Location>,
+    /// The catalogers that found it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub catalogers: Vec<String>,
+}
+
+/// A file in a layer.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Location {
+    /// Path from the image's root, with the leading slash.
+    pub path: String,
+    /// Index into [`ImageDetails::layers`]; `None` in a directory scan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub layer: Option<u32>,
+}

@@ -1,0 +1,123 @@
+//! What a cataloger finds: packages, facts about packages, the distribution.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// A package as its evidence file describes it, before the image's distribution is known.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Package {
+    /// The package URL type: `deb`, `apk`, `npm`, `pypi`, `golang`, `cargo`, …
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The package URL namespace. Left empty for `deb`, `apk` and `rpm`: it is the distribution's ID.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// The name, spelled as the ecosystem spells it.
+    pub name: String,
+    /// The version, whole (with epoch and release where the ecosystem has them); empty when it is not known.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub version: String,
+    /// Package URL qualifiers besides `distro`: `arch`, `upstream`, …
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub qualifiers: BTreeMap<String, String>,
+    /// The source package that this one was built from, where the ecosystem has such.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<SourcePackage>,
+    /// Declared licences, one identifier or expression each.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub licenses: Vec<String>,
+    /// Author or maintainer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub author: Option<String>,
+    /// A line of description.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// Home page.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// Size of the package file, in bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
+    /// Size once installed, in bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub installed_size: Option<u64>,
+    /// Files that the package owns: paths from the image's root, without the leading slash.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<String>,
+    /// Whether it is there or only named by a lock file.
+    #[serde(skip_serializing_if = "is_default")]
+    pub evidence: Evidence,
+    /// Needed for development only, by the word of its lock file.
+    #[serde(skip_serializing_if = "is_default")]
+    pub dev: bool,
+}
+
+/// What makes us say that a package is there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Evidence {
+    /// A package database, or the package's own files.
+    #[default]
+    Installed,
+    /// A lock file or a manifest names it; nothing shows that it was installed.
+    Declared,
+}
+
+/// The source package of a binary package.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct SourcePackage {
+    /// Its name.
+    pub name: String,
+    /// Its version, whole; the binary package's where the database names no other.
+    pub version: String,
+}
+
+/// What one file says about a package that another file brings: dpkg keeps file lists and licences
+/// beside its database, for instance. Joined when the layers are squashed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Supplement {
+    /// The [`Package::kind`] it is about.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The [`Package::name`] it is about.
+    pub name: String,
+    /// Licences to add.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub licenses: Vec<String>,
+    /// Owned files to add.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<String>,
+}
+
+/// The distribution, from os-release(5) or one of its predecessors.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Distro {
+    /// `ID`: `debian`, `alpine`, `rhel`, …
+    pub id: String,
+    /// `VERSION_ID`: `12`, `3.20.3`; empty for rolling releases.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub version_id: String,
+    /// `VERSION_CODENAME`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version_codename: Option<String>,
+    /// `ID_LIKE`, split.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub id_like: Vec<String>,
+    /// `NAME`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// `PRETTY_NAME`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pretty_name: Option<String>,
+    /// `VARIANT_ID`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub variant_id: Option<String>,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}

@@ -1,0 +1,101 @@
+//! Package URLs (ECMA-427) of what was found.
+
+use std::fmt;
+
+use packageurl::PackageUrl;
+
+use crate::package::{Distro, Package};
+
+/// A package URL in its canonical form.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Purl(String);
+
+/// Types whose versions mean nothing without the distribution.
+const WITH_DISTRO: &[&str] = &["deb", "apk", "rpm", "alpm", "opkg"];
+
+impl Purl {
+    pub(crate) fn of(package: &Package, distro: Option<&Distro>) -> Self {
+        Self::build(package, distro).unwrap_or_else(|| {
+            // Names and types that the grammar has no place for are still worth a package; nothing is dropped.
+            let name: String = package.name.bytes().map(percent).collect();
+            let version: String = package.version.bytes().map(percent).collect();
+            let at = if version.is_empty() { "" } else { "@" };
+            Self(format!("pkg:generic/{name}{at}{version}"))
+        })
+    }
+
+    fn build(package: &Package, distro: Option<&Distro>) -> Option<Self> {
+        let mut purl = PackageUrl::new(package.kind.as_str(), package.name.as_str()).ok()?;
+        if let Some(namespace) = package.namespace.as_deref().filter(|namespace| !namespace.is_empty()) {
+            purl.with_namespace(namespace).ok()?;
+        }
+        if !package.version.is_empty() {
+            purl.with_version(package.version.as_str()).ok()?;
+        }
+        for (key, value) in &package.qualifiers {
+            if !value.is_empty() {
+                purl.add_qualifier(key.as_str(), value.as_str()).ok()?;
+            }
+        }
+        if let Some(distro) = distro.filter(|distro| !distro.id.is_empty())
+            && WITH_DISTRO.contains(&package.kind.as_str())
+        {
+            purl.add_qualifier("distro", distro_qualifier(distro)).ok()?;
+        }
+        Some(Self(purl.to_string()))
+    }
+}
+
+/// `debian-12`, `alpine-3.20.3`; the ID alone for a rolling release.
+fn distro_qualifier(distro: &Distro) -> String {
+    match distro.version_id.as_str() {
+        "" => distro.id.clone(),
+        version => format!("{}-{version}", distro.id),
+    }
+}
+
+fn percent(byte: u8) -> String {
+    match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'-' | b'_' | b'~' => char::from(byte).to_string(),
+        other => format!("%{other:02X}"),
+    }
+}
+
+impl fmt::Display for Purl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(package: Package, expected: &str) {
+        let distro = Distro { id: "debian".into(), version_id: "12".into(), ..Distro::default() };
+        assert_eq!(Purl::of(&package, Some(&distro)).to_string(), expected);
+    }
+
+    fn package(kind: &str, namespace: Option<&str>, name: &str, version: &str) -> Package {
+        Package {
+            kind: kind.into(),
+            namespace: namespace.map(str::to_owned),
+            name: name.into(),
+            version: version.into(),
+            ..Package::default()
+        }
+    }
+
+    #[test]
+    fn purls_are_canonical() {
+        let mut libc = package("deb", Some("debian"), "libstdc++6", "1:12.2.0-14");
+        libc.qualifiers.insert("arch".into(), "amd64".into());
+        check(libc, "pkg:deb/debian/libstdc%2B%2B6@1:12.2.0-14?arch=amd64&distro=debian-12");
+        check(package("npm", Some("@types"), "node", "20.1.0"), "pkg:npm/%40types/node@20.1.0");
+        check(package("golang", Some("github.com/foo"), "bar", "v1.0.0"), "pkg:golang/github.com/foo/bar@v1.0.0");
+        check(package("golang", None, "stdlib", "1.22.1"), "pkg:golang/stdlib@1.22.1");
+        check(package("pypi", None, "Jinja2", ""), "pkg:pypi/jinja2");
+        check(package("pypi", None, "ruamel_yaml", "1"), "pkg:pypi/ruamel-yaml@1");
+        check(package("not a type", None, "a b", "1"), "pkg:generic/a%20b@1");
+    }
+}

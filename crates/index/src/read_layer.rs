@@ -1,0 +1,320 @@
+//! One layer, one pass.
+
+use std::io::{self, Read};
+
+use crate::budget::Budget;
+use crate::cataloger::Selection;
+use crate::inflate::{Cancelled, Hasher, Inflated, OverLimit, Stop};
+use crate::paths::normalise;
+use crate::tar::{TarEntry, TarError, TarReader, TypeFlag};
+use crate::{
+    Catalogers, Contents, Descriptor, Entries, EntryKind, Error, ErrorKind, File, FileFindings, Findings, LayerIndex,
+    Limits, Problem, Result, Skipped,
+};
+
+/// Files up to this are read into memory without asking the budget: they come and go too fast to matter.
+const SMALL: u64 = 1 << 20;
+
+/// A scratch buffer that grew past this for one file is let go after it.
+const SCRATCH: usize = 4 << 20;
+
+/// Reads one layer: verifies its digest, inflates it, walks its tar, and lets the catalogers look at what they want.
+///
+/// `descriptor` is the layer's in the manifest: `reader` must give exactly the bytes that have its digest and size.
+/// The compression is told from the bytes; gzip, zstd and none are known. The stream is read to its end, past the
+/// end of the tar. Blocks: call it on a thread of its own.
+///
+/// # Errors
+///
+/// - [`ErrorKind::DigestMismatch`] if the bytes are not those of the descriptor, whatever else is wrong with them.
+/// - [`ErrorKind::Malformed`] if they are, and are no archive that a container runtime could unpack.
+/// - [`ErrorKind::LimitExceeded`] with the name of the limit.
+/// - [`ErrorKind::Unsupported`] for encrypted layers and other compressions.
+/// - [`ErrorKind::Source`] if the reader fails.
+///
+/// # Examples
+///
+/// ```
+/// use supercargo_index::{Catalogers, Descriptor, Limits, read_layer};
+/// # use sha2::{Digest as _, Sha256};
+///
+/// let tar = [0; 1024]; // an empty archive
+/// # let digest: String = Sha256::digest(tar).iter().map(|b| format!("{b:02x}")).collect();
+/// # let digest: supercargo_index::Digest = format!("sha256:{digest}").parse().unwrap();
+/// let descriptor = Descriptor::new("application/vnd.oci.image.layer.v1.tar".into(), 1024, digest);
+/// let layer = read_layer(&tar[..], &descriptor, &Catalogers::all(), &Limits::default())?;
+/// assert!(layer.entries.is_empty());
+/// # Ok::<(), supercargo_index::Error>(())
+/// ```
+pub fn read_layer(
+    reader: impl Read,
+    descriptor: &Descriptor,
+    catalogers: &Catalogers,
+    limits: &Limits,
+) -> Result<LayerIndex> {
+    let context = Context { catalogers, limits, budget: &Budget::new(limits.buffered) };
+    context.read(reader, descriptor, Box::new(|_| false))
+}
+
+/// What the layers of one run share.
+pub(crate) struct Context<'a> {
+    pub(crate) catalogers: &'a Catalogers,
+    pub(crate) limits: &'a Limits,
+    pub(crate) budget: &'a Budget,
+}
+
+impl Context<'_> {
+    /// As [`read_layer`]; `stop` is told of progress and may end the work.
+    pub(crate) fn read(&self, reader: impl Read, descriptor: &Descriptor, stop: Stop) -> Result<LayerIndex> {
+        let context = |error: Error| error.with_context(format_args!("read layer {}", descriptor.digest()));
+        let media_type = descriptor.media_type().to_string();
+        if media_type.ends_with("+encrypted") {
+            return Err(context(Error::new(ErrorKind::Unsupported, "it is encrypted")));
+        }
+        let Some(hasher) = Hasher::like(descriptor.digest()) else {
+            let message = format!("its digest algorithm {} is not known", descriptor.digest().algorithm());
+            return Err(context(Error::new(ErrorKind::Unsupported, message)));
+        };
+        let mut stream =
+            Inflated::open(reader, hasher, true, self.limits, stop).map_err(|error| context(stream_error(error)))?;
+        let mut walk = Walk::new(self);
+        let walked = walk.entries(&mut stream).and_then(|()| stream.drain().map_err(TarError::Stream));
+        let facts = stream.finish(walked.is_ok(), descriptor.size());
+        // Whoever gave up waiting does not want to hear of half a digest.
+        if let Err(TarError::Stream(error)) = &walked
+            && is::<Cancelled>(error)
+        {
+            return Err(context(Error::new(ErrorKind::Cancelled, "cancelled")));
+        }
+        if let Some(error) = facts.failure {
+            return Err(context(Error::from_source("receive its bytes", true, error)));
+        }
+        if facts.read != descriptor.size() {
+            let more = if facts.read > descriptor.size() { "more than " } else { "" };
+            let read = facts.read.min(descriptor.size());
+            let message = format!("it has {more}{read} bytes where the manifest says {}", descriptor.size());
+            return Err(context(Error::new(ErrorKind::DigestMismatch, message)));
+        }
+        if facts.digest != *descriptor.digest() {
+            let message = format!("its bytes have the digest {}", facts.digest);
+            return Err(context(Error::new(ErrorKind::DigestMismatch, message)));
+        }
+        walked.map_err(|error| {
+            context(match error {
+                TarError::Malformed(reason) => Error::new(ErrorKind::Malformed, reason),
+                TarError::Stream(error) => stream_error(error),
+            })
+        })?;
+        Ok(LayerIndex {
+            format: LayerIndex::FORMAT,
+            digest: facts.digest,
+            diff_id: facts.diff_id,
+            size: facts.read,
+            inflated_size: facts.inflated,
+            entries: walk.index.entries,
+            findings: walk.index.findings,
+            skipped: walk.index.skipped,
+        })
+    }
+}
+
+fn is<E: std::error::Error + 'static>(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| inner.is::<E>())
+}
+
+fn stream_error(error: io::Error) -> Error {
+    if let Some(OverLimit(message)) = error.get_ref().and_then(|inner| inner.downcast_ref()) {
+        return Error::new(ErrorKind::LimitExceeded, message.clone());
+    }
+    match error.kind() {
+        io::ErrorKind::Unsupported => Error::new(ErrorKind::Unsupported, format!("{error} is not supported")),
+        _ if is::<Cancelled>(&error) => Error::new(ErrorKind::Cancelled, "cancelled"),
+        // The blob is whole and has its digest, so this is the decoder's word on what it holds.
+        _ => Error::new(ErrorKind::Malformed, "inflate it").with_source(error),
+    }
+}
+
+/// Entries and findings under way. Directory scans build the same.
+#[derive(Default)]
+pub(crate) struct Gathered {
+    pub(crate) entries: Entries,
+    pub(crate) findings: Vec<FileFindings>,
+    pub(crate) skipped: Vec<Skipped>,
+    packages: usize,
+}
+
+impl Gathered {
+    /// Lets the selected catalogers read a file.
+    pub(crate) fn catalog(
+        &mut self,
+        context: &Context<'_>,
+        file: &File<'_>,
+        selection: &Selection,
+        mut contents: impl FnMut(&mut dyn FnMut(&mut Contents<'_>) -> Result<(), Problem>) -> Result<(), Problem>,
+    ) -> Result<(), TarError> {
+        for &(index, by_content) in selection {
+            let cataloger = context.catalogers.get(index);
+            let mut findings = Findings::default();
+            let result = contents(&mut |contents| cataloger.catalog(file, contents, &mut findings));
+            self.packages += findings.packages.len();
+            if self.packages > context.limits.packages {
+                let message = format!("more than {} packages (packages)", context.limits.packages);
+                return Err(TarError::Stream(io::Error::other(OverLimit(message))));
+            }
+            if !findings.is_empty() {
+                self.findings.push(FileFindings {
+                    path: file.path.to_owned(),
+                    cataloger: cataloger.name().to_owned(),
+                    by_content,
+                    packages: findings.packages,
+                    supplements: findings.supplements,
+                    distro: findings.distro,
+                });
+            }
+            match result {
+                Ok(()) => {}
+                Err(Problem::Stream(error)) => return Err(TarError::Stream(error)),
+                // A file that only looked like a database is no gap in what was seen.
+                Err(_) if by_content => {}
+                Err(problem) => self.skipped.push(Skipped {
+                    path: file.path.to_owned(),
+                    cataloger: cataloger.name().to_owned(),
+                    reason: problem.to_string(),
+                }),
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes back what was found in a file of this path: a later entry of the same layer stands in its place.
+    fn forget(&mut self, path: &str) {
+        self.findings.retain(|findings| findings.path != path);
+        self.skipped.retain(|skipped| skipped.path != path);
+    }
+}
+
+struct Walk<'a> {
+    context: &'a Context<'a>,
+    index: Gathered,
+    scratch: Vec<u8>,
+    /// Files that something was found in, to notice one that is written twice.
+    found: std::collections::HashSet<String>,
+}
+
+impl<'a> Walk<'a> {
+    fn new(context: &'a Context<'a>) -> Self {
+        Self { context, index: Gathered::default(), scratch: Vec::new(), found: Default::default() }
+    }
+
+    fn entries<R: Read>(&mut self, stream: &mut Inflated<R>) -> Result<(), TarError> {
+        let head_length = self.context.catalogers.leading_bytes();
+        let mut selection = Selection::new();
+        let mut tar = TarReader::new(stream, self.context.limits);
+        while let Some(entry) = tar.next()? {
+            let path = normalise(&entry.path);
+            let Some((path, kind)) = classify(&entry, path) else { continue };
+            let target = match kind {
+                TypeFlag::HardLink => normalise(&entry.target),
+                TypeFlag::Symlink => String::from_utf8_lossy(&entry.target).into_owned(),
+                _ => String::new(),
+            };
+            let (kind, size) = match kind {
+                TypeFlag::Directory => (EntryKind::Directory, 0),
+                TypeFlag::HardLink => (EntryKind::HardLink(&target), 0),
+                TypeFlag::Symlink => (EntryKind::Symlink(&target), 0),
+                TypeFlag::Other(WHITEOUT) => (EntryKind::Whiteout, 0),
+                TypeFlag::Other(OPAQUE) => (EntryKind::Opaque, 0),
+                TypeFlag::File | TypeFlag::Contiguous => (EntryKind::File, entry.size),
+                _ => (EntryKind::Special, 0),
+            };
+            self.index.entries.push(&path, kind, size).map_err(|_| {
+                TarError::Stream(io::Error::other(OverLimit("the layer's names are over 4 GiB".into())))
+            })?;
+            if !matches!(kind, EntryKind::Whiteout | EntryKind::Opaque) && self.found.remove(&path) {
+                self.index.forget(&path);
+            }
+            if !matches!(kind, EntryKind::File) || size == 0 {
+                continue;
+            }
+            selection.clear();
+            self.context.catalogers.select_by_path(&path, &mut selection);
+            if entry.sparse.is_none() {
+                self.context.catalogers.select_by_leading_bytes(tar.peek(head_length)?, &mut selection);
+            }
+            if !selection.is_empty() {
+                let before = (self.index.findings.len(), self.index.skipped.len());
+                self.file(&mut tar, &entry, &path, &selection)?;
+                if before != (self.index.findings.len(), self.index.skipped.len()) {
+                    self.found.insert(path);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn file<R: Read>(
+        &mut self,
+        tar: &mut TarReader<'_, R>,
+        entry: &TarEntry,
+        path: &str,
+        selection: &Selection,
+    ) -> Result<(), TarError> {
+        let file = File { path, size: entry.size, executable: entry.mode & 0o111 != 0 };
+        let map = entry.sparse.clone().unwrap_or_default();
+        let mut expanded;
+        let mut plain;
+        let reader: &mut dyn Read = if entry.sparse.is_some() {
+            expanded = map.expand(tar, entry.size);
+            &mut expanded
+        } else {
+            plain = tar;
+            &mut plain
+        };
+        let limit = self.context.limits.file_size.min(self.context.limits.buffered);
+        if entry.size > limit {
+            // Not held: the first cataloger may read it as it passes, the others are told that they cannot.
+            let mut passing = Some(reader);
+            return self.index.catalog(self.context, &file, selection, |catalog| match passing.take() {
+                Some(reader) => catalog(&mut Contents::passing(reader, entry.size, limit)),
+                None => Err(Problem::TooLarge { size: entry.size, limit }),
+            });
+        }
+        let _taken = (entry.size > SMALL).then(|| self.context.budget.take(entry.size));
+        self.scratch.clear();
+        // The size is within the limit, but only the bytes that do come are worth memory: let it grow.
+        self.scratch.reserve(usize::try_from(entry.size.min(SMALL)).unwrap_or(0));
+        reader.read_to_end(&mut self.scratch)?;
+        let scratch = &self.scratch;
+        self.index.catalog(self.context, &file, selection, |catalog| catalog(&mut Contents::held(scratch)))?;
+        if self.scratch.capacity() > SCRATCH {
+            self.scratch = Vec::new();
+        }
+        Ok(())
+    }
+}
+
+/// Stand-ins for type flags that no archive has, for the two sorts of whiteout.
+const WHITEOUT: u8 = 1;
+const OPAQUE: u8 = 2;
+
+/// The path and the sort of an entry, whiteouts recognised by their names (image-spec `layer.md`, "Whiteouts").
+/// `None` for entries that are nothing in the image: the root itself, and aufs's own records.
+fn classify(entry: &TarEntry, path: String) -> Option<(String, TypeFlag)> {
+    let (directory, name) = path.rsplit_once('/').unwrap_or(("", &path));
+    if let Some(hidden) = name.strip_prefix(".wh.") {
+        if hidden == ".wh..opq" {
+            return Some((directory.to_owned(), TypeFlag::Other(OPAQUE)));
+        }
+        // `.wh..wh.` begins aufs's own records (`.wh..wh.aufs`, `.wh..wh.plnk`); runtimes skip them.
+        // What names no entry (`.wh.`, `.wh...`) hides nothing.
+        if hidden.starts_with(".wh.") || matches!(hidden, "" | "." | "..") {
+            return None;
+        }
+        let path = if directory.is_empty() { hidden.to_owned() } else { format!("{directory}/{hidden}") };
+        return Some((path, TypeFlag::Other(WHITEOUT)));
+    }
+    if path.is_empty() {
+        return None;
+    }
+    Some((path, entry.kind))
+}

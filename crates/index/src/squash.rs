@@ -1,0 +1,169 @@
+//! Layers into an image: what a container sees, and which layer brought it.
+
+mod history;
+mod merge;
+mod tree;
+
+use std::collections::HashMap;
+
+pub(crate) use history::Instructions;
+use merge::Merge;
+use tree::{NodeId, NodeKind, Tree};
+
+use crate::config::ImageConfig;
+use crate::layer::FileFindings;
+use crate::{Catalogers, Entries, EntryKind, LayerIndex, Package, Skipped};
+
+/// What the squashed layers hold.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Squashed {
+    pub(crate) distro: Option<crate::Distro>,
+    pub(crate) packages: Vec<crate::ImagePackage>,
+    pub(crate) skipped: Vec<Skipped>,
+}
+
+/// One layer to squash.
+#[derive(Clone, Copy)]
+pub(crate) struct SquashLayer<'a> {
+    pub(crate) entries: &'a Entries,
+    pub(crate) findings: &'a [FileFindings],
+    pub(crate) skipped: &'a [Skipped],
+}
+
+impl<'a> From<&'a LayerIndex> for SquashLayer<'a> {
+    fn from(layer: &'a LayerIndex) -> Self {
+        Self { entries: &layer.entries, findings: &layer.findings, skipped: &layer.skipped }
+    }
+}
+
+/// The findings in one file as one layer wrote it.
+#[derive(Debug)]
+struct Content<'a> {
+    layer: u32,
+    findings: Vec<&'a FileFindings>,
+    /// The file's findings before this layer rewrote it, if it was a file all the while.
+    before: Option<u32>,
+}
+
+impl Content<'_> {
+    fn has(&self, package: &Package) -> bool {
+        self.findings.iter().flat_map(|findings| &findings.packages).any(|other| same_package(other, package))
+    }
+}
+
+/// Whether two records are of the same package, whatever else they say of it.
+fn same_package(a: &Package, b: &Package) -> bool {
+    a.name == b.name
+        && a.version == b.version
+        && a.kind == b.kind
+        && a.namespace == b.namespace
+        && a.qualifiers.get("arch") == b.qualifiers.get("arch")
+}
+
+/// Squashes `layers`, lowest first.
+pub(crate) fn squash(layers: &[SquashLayer<'_>], catalogers: &Catalogers) -> Squashed {
+    let entries = layers.iter().map(|layer| layer.entries.len()).sum();
+    let mut tree = Tree::new(entries);
+    let mut contents: Vec<Content<'_>> = Vec::new();
+    // Where each content came to lie. A hard link gives it a second place.
+    let mut places: Vec<(u32, NodeId)> = Vec::new();
+    for (number, layer) in layers.iter().enumerate() {
+        let number = u32::try_from(number).expect("Limits::layers is far below");
+        let mut by_path: HashMap<&str, Vec<&FileFindings>> = HashMap::new();
+        for findings in layer.findings {
+            by_path.entry(&findings.path).or_default().push(findings);
+        }
+        apply(&mut tree, layer.entries, |path, node, replaced| {
+            let Some(findings) = by_path.remove(path) else { return Tree::NOTHING };
+            let content = u32::try_from(contents.len()).expect("fewer contents than entries");
+            let before = (replaced != Tree::NOTHING).then_some(replaced);
+            contents.push(Content { layer: number, findings, before });
+            places.push((content, node));
+            content
+        });
+    }
+    // Hard links were noticed by their payload only.
+    for &node in tree.linked() {
+        places.push((tree.payload(node), node));
+    }
+    places.sort_unstable();
+    places.dedup();
+
+    let mut merge = Merge::default();
+    for (content, node) in places {
+        if tree.kind(node) != NodeKind::File || tree.payload(node) != content {
+            continue;
+        }
+        let path = format!("/{}", tree.path(node));
+        let here = &contents[content as usize];
+        for findings in &here.findings {
+            let wanted = !findings.by_content
+                || catalogers.well_known(&findings.cataloger).any(|path| tree.resolve(path) == Some(node));
+            if !wanted {
+                continue;
+            }
+            for package in &findings.packages {
+                let mut brought = here;
+                while let Some(before) = brought.before.map(|before| &contents[before as usize])
+                    && before.has(package)
+                {
+                    brought = before;
+                }
+                merge.package(package, &findings.cataloger, &path, brought.layer);
+            }
+            merge.facts(findings, &path);
+        }
+    }
+    let mut squashed = merge.finish();
+    for (number, layer) in layers.iter().enumerate() {
+        for skipped in layer.skipped {
+            let visible = tree.link_target(&skipped.path).is_some_and(|node| tree.layer(node) as usize == number + 1);
+            if visible {
+                squashed.skipped.push(skipped.clone());
+            }
+        }
+    }
+    squashed
+}
+
+/// Puts one layer over the tree. `file` is told of each regular file with its node and the payload that it replaces,
+/// and says what payload to keep with it.
+fn apply<'a>(tree: &mut Tree<'a>, entries: &'a Entries, mut file: impl FnMut(&str, NodeId, u32) -> u32) {
+    tree.hide(entries);
+    tree.begin_layer();
+    for entry in entries.iter() {
+        let kind = match entry.kind {
+            EntryKind::Whiteout | EntryKind::Opaque => continue,
+            EntryKind::Directory => NodeKind::Directory,
+            EntryKind::Symlink(target) => NodeKind::Symlink(target),
+            EntryKind::Special => NodeKind::Special,
+            EntryKind::File => {
+                if let Some((node, replaced)) = tree.put(entry.path, NodeKind::File, Tree::NOTHING) {
+                    let payload = file(entry.path, node, replaced);
+                    tree.set_payload(node, payload);
+                }
+                continue;
+            }
+            EntryKind::HardLink(target) => {
+                // A link to what is not there is an error at unpacking; nothing comes of it.
+                let Some(target) = tree.link_target(target) else { continue };
+                let (kind, payload) = (tree.kind(target), tree.payload(target));
+                if kind == NodeKind::Directory {
+                    continue;
+                }
+                if let Some((node, _)) = tree.put(entry.path, kind, payload)
+                    && payload != Tree::NOTHING
+                {
+                    tree.note_link(node);
+                }
+                continue;
+            }
+        };
+        tree.put(entry.path, kind, Tree::NOTHING);
+    }
+}
+
+/// The instruction of each layer, by the configuration's history.
+pub(crate) fn instructions(config: &ImageConfig, layers: usize) -> Instructions {
+    Instructions::of(&config.history, layers)
+}

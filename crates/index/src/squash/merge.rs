@@ -1,0 +1,125 @@
+//! Findings of visible files into packages, each once.
+
+use std::collections::{BTreeMap, HashMap};
+
+use crate::layer::FileFindings;
+use crate::package::{Distro, SourcePackage, Supplement};
+use crate::purl::Purl;
+use crate::{ImagePackage, Location, Package};
+
+use super::Squashed;
+
+/// Where a distribution is described, best first; what is not listed comes last.
+const DISTRO_FILES: &[&str] = &["/etc/os-release", "/usr/lib/os-release"];
+
+/// Package types whose namespace is the distribution.
+const DISTRO_PACKAGES: &[&str] = &["deb", "apk", "rpm", "alpm", "opkg"];
+
+#[derive(Debug, Default)]
+pub(super) struct Merge<'a> {
+    packages: Vec<Found<'a>>,
+    supplements: Vec<&'a Supplement>,
+    distros: Vec<(String, &'a Distro)>,
+}
+
+#[derive(Debug)]
+struct Found<'a> {
+    package: &'a Package,
+    cataloger: &'a str,
+    location: Location,
+}
+
+impl<'a> Merge<'a> {
+    pub(super) fn package(&mut self, package: &'a Package, cataloger: &'a str, path: &str, layer: u32) {
+        let location = Location { path: path.to_owned(), layer: Some(layer) };
+        self.packages.push(Found { package, cataloger, location });
+    }
+
+    pub(super) fn facts(&mut self, findings: &'a FileFindings, path: &str) {
+        self.supplements.extend(&findings.supplements);
+        if let Some(distro) = &findings.distro {
+            self.distros.push((path.to_owned(), distro));
+        }
+    }
+
+    pub(super) fn finish(mut self) -> Squashed {
+        let rank = |path: &str| DISTRO_FILES.iter().position(|known| *known == path).unwrap_or(DISTRO_FILES.len());
+        self.distros.sort_by(|(a, _), (b, _)| (rank(a), a).cmp(&(rank(b), b)));
+        let distro = self.distros.first().map(|(_, distro)| (*distro).clone());
+
+        let mut supplements: HashMap<(&str, &str), Vec<&Supplement>> = HashMap::new();
+        for supplement in &self.supplements {
+            supplements.entry((&supplement.kind, &supplement.name)).or_default().push(supplement);
+        }
+        let mut packages: BTreeMap<String, ImagePackage> = BTreeMap::new();
+        for found in self.packages {
+            let supplements = supplements.get(&(found.package.kind.as_str(), found.package.name.as_str()));
+            add(&mut packages, found, supplements.map_or(&[][..], Vec::as_slice), distro.as_ref());
+        }
+        Squashed { distro, packages: packages.into_values().collect(), skipped: Vec::new() }
+    }
+}
+
+fn add(
+    packages: &mut BTreeMap<String, ImagePackage>,
+    found: Found<'_>,
+    supplements: &[&Supplement],
+    distro: Option<&Distro>,
+) {
+    let mut package = found.package.clone();
+    for supplement in supplements {
+        package.licenses.extend(supplement.licenses.iter().cloned());
+        package.files.extend(supplement.files.iter().cloned());
+    }
+    let mut licenses = std::collections::BTreeSet::new();
+    package.licenses.retain(|license| !license.is_empty() && licenses.insert(license.clone()));
+    if package.namespace.is_none() && DISTRO_PACKAGES.contains(&package.kind.as_str()) {
+        package.namespace = distro.map(|distro| distro.id.clone()).filter(|id| !id.is_empty());
+    }
+    let parent = package.source.as_ref().map(|source| add_source(packages, &package, source, distro));
+    let purl = Purl::of(&package, distro).to_string();
+    let entry = packages.entry(purl).or_insert_with_key(|purl| ImagePackage {
+        purl: purl.clone(),
+        package,
+        parent: None,
+        locations: Vec::new(),
+        catalogers: Vec::new(),
+    });
+    // A package that is its own source's namesake has no parent but itself.
+    entry.parent = entry.parent.take().or(parent.filter(|parent| *parent != entry.purl));
+    if !entry.locations.contains(&found.location) {
+        entry.locations.push(found.location);
+        entry.locations.sort();
+    }
+    if !entry.catalogers.iter().any(|name| name == found.cataloger) {
+        entry.catalogers.push(found.cataloger.to_owned());
+    }
+}
+
+/// Adds the source package of `binary` and returns its package URL.
+fn add_source(
+    packages: &mut BTreeMap<String, ImagePackage>,
+    binary: &Package,
+    source: &SourcePackage,
+    distro: Option<&Distro>,
+) -> String {
+    let package = Package {
+        kind: binary.kind.clone(),
+        namespace: binary.namespace.clone(),
+        name: source.name.clone(),
+        version: source.version.clone(),
+        qualifiers: [("arch".to_owned(), "source".to_owned())].into(),
+        author: binary.author.clone(),
+        evidence: binary.evidence,
+        ..Package::default()
+    };
+    let purl = Purl::of(&package, distro).to_string();
+    packages.entry(purl.clone()).or_insert_with(|| ImagePackage {
+        purl: purl.clone(),
+        package,
+        parent: None,
+        locations: Vec::new(),
+        catalogers: Vec::new(),
+    });
+    purl
+}
