@@ -1,0 +1,5 @@
+//! The indexer as its users call it.
+
+mod image;
+mod layer;
+mod support;
