@@ -1,0 +1,11 @@
+//! Which registry, and how: the `--registry` string and what is built from it.
+
+mod build;
+mod filter;
+mod parse;
+mod record;
+
+pub use build::build;
+pub use filter::Filter;
+pub use parse::parse_registry;
+pub use record::{RegistryConfig, RegistryKind};

@@ -1,0 +1,194 @@
+//! The protocol's requests.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU8;
+
+use http::header::ACCEPT;
+use http::{HeaderValue, Method};
+use oci_spec::image::{Descriptor, Digest};
+use reqwest::StatusCode;
+use supercargo_index::ManifestDocument;
+use url::Url;
+
+use super::answer::Answer;
+use super::auth::{Auth, Scope};
+use super::transport::{Request, Transport, TransportConfig};
+use crate::credential::CredentialProvider;
+use crate::media_type::{self, essence};
+use crate::{Error, ErrorKind, RegistryHost, Repository, Result, Target, document};
+
+/// Bytes of a manifest. The specification asks for 4 MiB at least; regclient, too, stops at 8.
+pub(crate) const MANIFEST_SIZE: usize = 8 << 20;
+
+/// A client of one registry. Clones share connections, tokens and limits.
+#[derive(Clone)]
+pub struct DistributionClient {
+    pub(super) inner: Arc<Inner>,
+}
+
+pub(super) struct Inner {
+    host: RegistryHost,
+    pub(super) base: Url,
+    pub(super) transport: Arc<Transport>,
+    auth: Auth,
+    /// Whether the registry has the referrers API: see `referrer.rs`.
+    pub(super) referrers_api: AtomicU8,
+}
+
+impl DistributionClient {
+    /// A client of `host`, which takes its credentials from `credentials`. Nothing is sent yet.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Configuration`] if the proxy or the certificates cannot be used.
+    pub fn new(host: RegistryHost, credentials: Arc<dyn CredentialProvider>, config: &TransportConfig) -> Result<Self> {
+        let base = host.base(if config.is_plain(&host) { "http" } else { "https" });
+        let transport = Arc::new(Transport::new(&base, config)?);
+        let auth = Auth::new(host.clone(), base.clone(), credentials, config, Arc::clone(&transport));
+        Ok(Self { inner: Arc::new(Inner { host, base, transport, auth, referrers_api: AtomicU8::new(0) }) })
+    }
+
+    /// The registry.
+    pub fn host(&self) -> &RegistryHost {
+        &self.inner.host
+    }
+
+    /// Asks the registry whether it speaks the protocol and knows us.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`] if what answers is no registry.
+    pub async fn check(&self) -> Result<()> {
+        let answer = self.execute(&Request::get(self.inner.base.clone()), &Scope::Base).await;
+        let outcome = match answer {
+            Ok(answer) if answer.status().is_success() => return Ok(()),
+            Ok(answer) if answer.status() == StatusCode::NOT_FOUND => {
+                Err(Error::new(ErrorKind::Unsupported, "it has no /v2/, so it is no registry"))
+            }
+            Ok(answer) => Err(answer.into_error().await),
+            Err(error) => Err(error),
+        };
+        outcome.map_err(|error| error.during(format_args!("check {}", self.inner.host)))
+    }
+
+    /// What `target` leads to now.
+    ///
+    /// Asked with HEAD, which registries do not count; with GET where the answer does not say enough.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`], always by the word of a GET: proxies answer HEAD with 404 for reasons of theirs.
+    pub async fn resolve(&self, repository: &Repository, target: &Target) -> Result<Descriptor> {
+        let outcome =
+            self.head(repository, target).await.map_err(|error| self.about(error, "resolve", repository, target))?;
+        if let Some(descriptor) = outcome {
+            return Ok(descriptor);
+        }
+        let manifest = self.manifest(repository, target).await?;
+        Ok(crate::image_set::descriptor_of(&manifest))
+    }
+
+    async fn head(&self, repository: &Repository, target: &Target) -> Result<Option<Descriptor>> {
+        let request = self.manifest_request(Method::HEAD, repository, target);
+        let answer = self.execute(&request, &Scope::Pull(repository.clone())).await?;
+        if !answer.status().is_success() {
+            return match answer.status() {
+                StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(answer.into_error().await),
+                _ => Ok(None),
+            };
+        }
+        let (Some(digest), Some(size)) = (answer.digest()?, answer.content_length()) else { return Ok(None) };
+        if target.digest().is_some_and(|asked| *asked != digest) {
+            return Err(Error::new(ErrorKind::DigestMismatch, format!("the registry answers with {digest}")));
+        }
+        let media_type = answer.content_type().map(|header| essence(&header)).unwrap_or_default();
+        if !media_type::is_manifest(&media_type) || size == 0 {
+            return Ok(None);
+        }
+        Ok(Some(Descriptor::new(media_type.as_str().into(), size, digest)))
+    }
+
+    /// A manifest's bytes, verified.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`], [`ErrorKind::DigestMismatch`], [`ErrorKind::Malformed`],
+    /// [`ErrorKind::LimitExceeded`] over 8 MiB.
+    pub async fn manifest(&self, repository: &Repository, target: &Target) -> Result<ManifestDocument> {
+        let fetched = async {
+            let request = self.manifest_request(Method::GET, repository, target);
+            let answer = self.success(&request, &Scope::Pull(repository.clone())).await?;
+            let claimed = answer.digest()?;
+            let content_type = answer.content_type();
+            let bytes = answer.document(MANIFEST_SIZE).await?;
+            document::receive(bytes, content_type.as_deref(), target.digest(), claimed.as_ref())
+        };
+        fetched.await.map_err(|error| self.about(error, "read manifest", repository, target))
+    }
+
+    fn manifest_request(&self, method: Method, repository: &Repository, target: &Target) -> Request {
+        let url = self.url(&format!("{repository}/manifests/{target}"));
+        Request::new(method, url).header(ACCEPT, HeaderValue::from_static(media_type::ACCEPT))
+    }
+
+    /// `path` under `/v2/`. Repository names, tags and digests need no escaping.
+    pub(super) fn url(&self, path: &str) -> Url {
+        let mut url = self.inner.base.clone();
+        url.set_path(&format!("{}{path}", self.inner.base.path()));
+        url
+    }
+
+    /// Sends `request` with what credentials it needs; replays it once after a challenge or an expiry.
+    pub(super) async fn execute(&self, request: &Request, scope: &Scope) -> Result<Answer> {
+        let Inner { auth, transport, .. } = &*self.inner;
+        let sent = auth.authorize(scope).await?;
+        let answer = transport.send(request, sent.as_ref().map(|sent| sent.header())).await?;
+        // A host that the registry redirected to gets nothing, whatever it asks for.
+        if !answer.is_at_home() {
+            return Ok(answer);
+        }
+        let renewed = match answer.status() {
+            StatusCode::UNAUTHORIZED => {
+                let renewed = auth.answer(scope, sent.as_ref(), answer.headers()).await?;
+                match renewed {
+                    Some(renewed) => renewed,
+                    None => return Err(auth.rejected(answer.into_error().await, sent.as_ref())),
+                }
+            }
+            StatusCode::FORBIDDEN => {
+                let refusal = answer.into_refusal().await;
+                let renewed = match &sent {
+                    Some(sent) if refusal.says_expired() => auth.renew(scope, sent).await?,
+                    _ => None,
+                };
+                match renewed {
+                    Some(renewed) => renewed,
+                    None => return Err(refusal.into_error()),
+                }
+            }
+            _ => return Ok(answer),
+        };
+        let answer = transport.send(request, Some(renewed.header())).await?;
+        if answer.status() == StatusCode::UNAUTHORIZED && answer.is_at_home() {
+            return Err(auth.rejected(answer.into_error().await, Some(&renewed)));
+        }
+        Ok(answer)
+    }
+
+    /// [`DistributionClient::execute`], with every answer but success an error.
+    pub(super) async fn success(&self, request: &Request, scope: &Scope) -> Result<Answer> {
+        let answer = self.execute(request, scope).await?;
+        if answer.status().is_success() { Ok(answer) } else { Err(answer.into_error().await) }
+    }
+
+    fn about(&self, error: Error, what: &str, repository: &Repository, target: &Target) -> Error {
+        error.during(format_args!("{what} {}/{repository}{}{target}", self.inner.host, target.separator()))
+    }
+
+    pub(super) fn about_blob(&self, error: Error, repository: &Repository, digest: &Digest) -> Error {
+        error.during(format_args!("read blob {digest} of {}/{repository}", self.inner.host))
+    }
+}
+
+impl fmt::Debug for DistributionClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DistributionClient").field("base", &self.inner.base.as_str()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,352 @@
+//! One request on its way: limits, redirects, deadlines, repetition. It knows nothing of credentials but the
+//! header it is handed.
+
+use std::collections::HashSet;
+use std::error::Error as StdError;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, LOCATION};
+use http::{HeaderMap, HeaderValue, Method};
+use jiff::Timestamp;
+use reqwest::redirect::Policy;
+use reqwest::{Client, StatusCode};
+use tracing::{debug, warn};
+use url::Url;
+
+use super::answer::Answer;
+use super::guard::{Forbidden, Guard, GuardedResolver, Resolver, SystemResolver};
+use super::limiter::Limiter;
+use super::retry::{self, Retry};
+use super::tls;
+use crate::secret::{Secret, printable, redacted};
+use crate::{Error, ErrorKind, RegistryHost, Result};
+
+/// Redirects that are followed. Registries need one; registry.k8s.io needs two.
+const REDIRECTS: usize = 5;
+/// `Warning` texts that are remembered, so that each is shown once.
+const WARNINGS: usize = 64;
+
+/// How a registry is reached.
+#[derive(Clone, Debug)]
+pub struct TransportConfig {
+    /// Speak http. `None`: https, but http to `localhost` and loopback addresses, as docker does.
+    pub plain_http: Option<bool>,
+    /// Take any certificate. For tests of one's own; the registry's identity is then unknown.
+    pub insecure_skip_verify: bool,
+    /// Certificates in PEM form to trust beside the machine's own.
+    pub ca_bundle: Option<Bytes>,
+    /// Hosts, with or without a port, that may be sent the credentials as token services.
+    pub token_hosts: Vec<String>,
+    /// Hosts that redirects may lead to although they are in a private network.
+    pub redirect_hosts: Vec<String>,
+    /// An HTTP proxy. Names are then resolved by the proxy, out of the guard's sight.
+    pub proxy: Option<Secret>,
+    /// When credentials are sent.
+    pub sign_in: SignIn,
+    /// Requests to one host at a time, bodies included. A download that nobody reads keeps its place: open no
+    /// more at a time than are read side by side.
+    pub concurrency: usize,
+    /// How requests are repeated.
+    pub retry: Retry,
+    /// How long to wait for what.
+    pub deadlines: Deadlines,
+    /// How names become addresses.
+    pub resolver: Arc<dyn Resolver>,
+}
+
+/// When credentials are sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SignIn {
+    /// As the registry's challenge asks.
+    #[default]
+    Challenge,
+    /// User and password with every request, unasked: for registries that show anonymous users a part only
+    /// and never ask (JFrog Artifactory), and those that know nothing but Basic (Amazon ECR).
+    Basic,
+}
+
+/// How long to wait for what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deadlines {
+    /// For a connection, with TLS.
+    pub connect: Duration,
+    /// For an answer's headers.
+    pub headers: Duration,
+    /// For the next piece of a body.
+    pub stall: Duration,
+    /// For the whole of a document: a manifest, a token, a page of a list.
+    pub document: Duration,
+}
+
+impl Default for Deadlines {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(15),
+            headers: Duration::from_secs(60),
+            stall: Duration::from_secs(30),
+            document: Duration::from_secs(120),
+        }
+    }
+}
+
+impl Default for TransportConfig {
+    fn default() -> Self {
+        Self {
+            plain_http: None,
+            insecure_skip_verify: false,
+            ca_bundle: None,
+            token_hosts: Vec::new(),
+            redirect_hosts: Vec::new(),
+            proxy: None,
+            sign_in: SignIn::default(),
+            concurrency: 16,
+            retry: Retry::default(),
+            deadlines: Deadlines::default(),
+            resolver: Arc::new(SystemResolver),
+        }
+    }
+}
+
+impl TransportConfig {
+    /// Whether `host` is spoken to over http.
+    pub(crate) fn is_plain(&self, host: &RegistryHost) -> bool {
+        self.plain_http.unwrap_or_else(|| host.is_loopback())
+    }
+}
+
+/// A request that can be sent again.
+#[derive(Clone, Debug)]
+pub(crate) struct Request {
+    pub(crate) method: Method,
+    pub(crate) url: Url,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Option<Bytes>,
+}
+
+impl Request {
+    pub(crate) fn new(method: Method, url: Url) -> Self {
+        Self { method, url, headers: HeaderMap::new(), body: None }
+    }
+
+    pub(crate) fn get(url: Url) -> Self {
+        Self::new(Method::GET, url)
+    }
+
+    pub(crate) fn header(mut self, name: http::HeaderName, value: HeaderValue) -> Self {
+        self.headers.insert(name, value);
+        self
+    }
+
+    pub(crate) fn body(mut self, body: impl Into<Bytes>) -> Self {
+        self.body = Some(body.into());
+        self
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Transport {
+    http: Client,
+    pub(crate) guard: Arc<Guard>,
+    limiter: Limiter,
+    pub(crate) retry: Retry,
+    pub(crate) deadlines: Deadlines,
+    warnings: Mutex<HashSet<String>>,
+}
+
+impl Transport {
+    pub(crate) fn new(base: &Url, config: &TransportConfig) -> Result<Self> {
+        let mut trusted: Vec<String> = [&config.token_hosts[..], &config.redirect_hosts].concat();
+        let proxy = match &config.proxy {
+            None => None,
+            Some(address) => {
+                let bad = || Error::new(ErrorKind::Configuration, "read proxy: it is not an http:// address");
+                let url = Url::parse(address.expose()).map_err(|_| bad())?;
+                trusted.push(url.host_str().ok_or_else(bad)?.to_owned());
+                Some(reqwest::Proxy::all(url).map_err(|_| bad())?)
+            }
+        };
+        let guard = Arc::new(Guard::new(base, &trusted, Arc::clone(&config.resolver)));
+        let tls = tls::client_config(config.ca_bundle.as_deref(), config.insecure_skip_verify)?;
+        let mut builder = Client::builder()
+            .tls_backend_preconfigured(tls)
+            .dns_resolver(GuardedResolver(Arc::clone(&guard)))
+            .redirect(Policy::none())
+            .referer(false)
+            // One connection per stream: layers arrive side by side, and HTTP/2 brings its own floods.
+            .http1_only()
+            .user_agent(concat!("supercargo/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(config.deadlines.connect)
+            .read_timeout(config.deadlines.stall.max(config.deadlines.headers))
+            .no_proxy();
+        if let Some(proxy) = proxy {
+            builder = builder.proxy(proxy);
+        }
+        let http = builder
+            .build()
+            .map_err(|error| Error::new(ErrorKind::Configuration, "set up the client").with_source(error))?;
+        Ok(Self {
+            http,
+            guard,
+            limiter: Limiter::new(config.concurrency),
+            retry: config.retry,
+            deadlines: config.deadlines,
+            warnings: Mutex::default(),
+        })
+    }
+
+    /// Sends `request`, again where that may help. Every answer that is not a call to wait is an `Ok`.
+    ///
+    /// # Errors
+    /// `RateLimited` or `Unavailable` when the attempts are used up; transport errors likewise.
+    pub(crate) async fn send(&self, request: &Request, authorization: Option<&HeaderValue>) -> Result<Answer> {
+        let mut failed = 0;
+        loop {
+            let outcome = self.send_once(request, authorization).await;
+            failed += 1;
+            let (error, wait) = match outcome {
+                Ok(answer) if retry::is_transient(answer.status()) => {
+                    let asked = retry::retry_after(answer.headers(), Timestamp::now());
+                    if let Some(wait) = asked.filter(|_| answer.status() == StatusCode::TOO_MANY_REQUESTS) {
+                        self.limiter.pause(answer.url(), wait.min(self.retry.patience));
+                    }
+                    (answer.into_error().await.with_retry_after(asked), asked)
+                }
+                Ok(answer) => return Ok(answer),
+                Err(error) => (error, None),
+            };
+            if failed >= self.retry.attempts
+                || !error.is_retryable()
+                || wait.is_some_and(|wait| wait > self.retry.patience)
+            {
+                return Err(error);
+            }
+            let wait = wait.unwrap_or_default().max(self.retry.backoff(failed));
+            debug!(url = %redacted(&request.url), %error, ?wait, "request will be sent again");
+            tokio::time::sleep(wait).await;
+        }
+    }
+
+    async fn send_once(&self, request: &Request, authorization: Option<&HeaderValue>) -> Result<Answer> {
+        let mut url = request.url.clone();
+        let mut seen = HashSet::new();
+        let mut at_home = true;
+        for _ in 0..=REDIRECTS {
+            if !seen.insert(url.as_str().to_owned()) {
+                return Err(refused(&request.url, "redirects lead in a circle"));
+            }
+            self.guard.check(&url)?;
+            let permit = self.limiter.acquire(&url).await;
+            let response = self.exchange(request, &url, authorization.filter(|_| at_home)).await?;
+            self.note_warnings(&response);
+            let Some(target) = redirect_target(&response) else {
+                return Ok(Answer::new(response, permit, at_home, self.deadlines));
+            };
+            if !matches!(request.method, Method::GET | Method::HEAD) {
+                return Err(refused(&request.url, "an upload was redirected"));
+            }
+            let next = next_address(&url, &target)?;
+            // Once off the host, always off: a later hop back must not win the header again.
+            at_home = at_home && next.origin() == request.url.origin();
+            url = next;
+        }
+        Err(refused(&request.url, "too many redirects"))
+    }
+
+    async fn exchange(
+        &self,
+        request: &Request,
+        url: &Url,
+        authorization: Option<&HeaderValue>,
+    ) -> Result<reqwest::Response> {
+        let mut outgoing = reqwest::Request::new(request.method.clone(), url.clone());
+        outgoing.headers_mut().extend(request.headers.clone());
+        if let Some(value) = authorization {
+            outgoing.headers_mut().insert(AUTHORIZATION, value.clone());
+        }
+        if let Some(body) = &request.body {
+            *outgoing.body_mut() = Some(body.clone().into());
+        }
+        match tokio::time::timeout(self.deadlines.headers, self.http.execute(outgoing)).await {
+            Ok(Ok(response)) => Ok(response),
+            Ok(Err(error)) => Err(transport_error(url, error)),
+            Err(_) => Err(Error::new(ErrorKind::Timeout, format!("wait for an answer of {}", redacted(url)))),
+        }
+    }
+
+    fn note_warnings(&self, response: &reqwest::Response) {
+        for value in response.headers().get_all(http::header::WARNING).iter().take(8) {
+            let text = printable(&String::from_utf8_lossy(value.as_bytes()), 300);
+            let mut seen = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
+            if seen.len() < WARNINGS && seen.insert(text.clone()) {
+                warn!(host = response.url().host_str().unwrap_or_default(), warning = %text, "the registry warns");
+            }
+        }
+    }
+}
+
+fn redirect_target(response: &reqwest::Response) -> Option<String> {
+    if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
+        return None;
+    }
+    response.headers().get(LOCATION)?.to_str().ok().map(str::to_owned)
+}
+
+fn next_address(current: &Url, target: &str) -> Result<Url> {
+    let next = current.join(target).map_err(|_| refused(current, "it redirects to what is not an address"))?;
+    match (current.scheme(), next.scheme()) {
+        (_, "https") | ("http", "http") => {}
+        ("https", "http") => return Err(refused(current, "it redirects from https to http")),
+        _ => return Err(refused(current, "it redirects to another protocol")),
+    }
+    if !next.username().is_empty() || next.password().is_some() {
+        return Err(refused(current, "it redirects to an address with a user in it"));
+    }
+    Ok(next)
+}
+
+fn refused(url: &Url, why: &str) -> Error {
+    Error::new(ErrorKind::Refused, format!("follow {}: {why}", redacted(url)))
+}
+
+/// Sorts an error of the HTTP client. Its address is dropped, since it may carry a signature.
+pub(crate) fn transport_error(url: &Url, error: reqwest::Error) -> Error {
+    if let Some(forbidden) = Forbidden::among(&error) {
+        return forbidden.to_error(url);
+    }
+    let kind = if error.is_timeout() { ErrorKind::Timeout } else { ErrorKind::Network };
+    let what = if error.is_connect() { "connect to" } else { "read from" };
+    let error = error.without_url();
+    let certificate = is_certificate_error(&error);
+    let wrapped = Error::new(if certificate { ErrorKind::Refused } else { kind }, format!("{what} {}", redacted(url)))
+        .with_source(error);
+    if certificate {
+        return wrapped.with_hint("name the certificate authority's bundle with ca-file=PATH");
+    }
+    wrapped
+}
+
+/// A certificate that is not trusted now will not be in a minute. `General` is what the verifier says when the
+/// machine has no certificates to compare with.
+fn is_certificate_error(error: &(dyn StdError + 'static)) -> bool {
+    let cause = find_cause::<rustls::Error>(error);
+    cause.is_some_and(|error| matches!(error, rustls::Error::InvalidCertificate(_) | rustls::Error::General(_)))
+}
+
+/// The first error of type `T` among an error and its causes. `io::Error` names the causes of what it wraps as
+/// its own and so passes over what it wraps; here that is looked at, too.
+pub(crate) fn find_cause<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a T> {
+    let mut cause = Some(error);
+    while let Some(current) = cause {
+        if let Some(found) = current.downcast_ref::<T>() {
+            return Some(found);
+        }
+        let wrapped = current.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        cause = match wrapped {
+            Some(wrapped) => Some(wrapped as &(dyn StdError + 'static)),
+            None => current.source(),
+        };
+    }
+    None
+}

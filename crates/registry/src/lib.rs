@@ -1,0 +1,69 @@
+//! Container registries behind one trait.
+//!
+//! A [`Registry`] lists repositories and tags, resolves references, and hands out manifests and blobs, verified.
+//! Adapters: [`OciRegistry`] for anything that speaks the distribution protocol, [`LayoutRegistry`] and
+//! [`ArchiveRegistry`] for images in files, [`MemoryRegistry`] for tests. [`RegistryExt`] adds what all of them
+//! can do, such as the way from a reference to the images behind it, ready for `supercargo_index`.
+//!
+//! ```
+//! use futures_util::TryStreamExt;
+//! use supercargo_registry::{MemoryRegistry, Registry, RegistryExt, Repository};
+//!
+//! # let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+//! # runtime.block_on(async {
+//! let registry = MemoryRegistry::new("registry.test");
+//! let repository: Repository = "team/app".parse()?;
+//! let digest = registry.push_image(&repository, "v1", &[b"a layer".as_slice()])?;
+//!
+//! let tags: Vec<_> = registry.tags(&repository).try_collect().await?;
+//! assert_eq!(tags[0].name.as_str(), "v1");
+//!
+//! let set = registry.images(&repository, &"v1".parse()?).await?;
+//! assert_eq!(set.images[0].descriptor.digest(), &digest);
+//! # Ok::<(), supercargo_registry::Error>(())
+//! # })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! To write an adapter: implement [`Registry`], then run the [conformance suite](conformance) against it.
+
+mod archive;
+mod blob;
+mod config;
+pub mod conformance;
+mod credential;
+mod digest;
+mod distribution;
+mod document;
+mod error;
+mod ext;
+mod image;
+mod image_set;
+mod layout;
+mod local;
+pub mod media_type;
+mod memory;
+mod name;
+mod oci;
+mod registry;
+mod secret;
+
+pub use archive::{ArchiveBlobs, ArchiveRegistry};
+pub use blob::Blob;
+pub use config::{Filter, RegistryConfig, RegistryKind, build, parse_registry};
+pub use credential::{Credential, CredentialChain, CredentialProvider, DockerConfig};
+pub use distribution::{Deadlines, DistributionClient, Resolver, Retry, SignIn, SystemResolver, TransportConfig};
+pub use error::{Error, ErrorKind, Problem, Result};
+pub use ext::RegistryExt;
+pub use image::RegistryImage;
+pub use image_set::{Attestation, ImageSet, PlatformImage, Unsupported};
+pub use layout::{LayoutBlobs, LayoutRegistry};
+pub use local::{BlobFiles, LocalRegistry, SeekRead};
+pub use memory::MemoryRegistry;
+pub use name::{RegistryHost, Repository, TagName, Target, split_reference};
+pub use oci::OciRegistry;
+pub use oci_spec::distribution::Reference;
+pub use oci_spec::image::{Descriptor, Digest};
+pub use registry::{Capabilities, Listing, Referrer, Registry, Tag};
+pub use secret::Secret;
+pub use supercargo_index::ManifestDocument;

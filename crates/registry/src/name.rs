@@ -1,0 +1,7 @@
+//! Names with a grammar: registry host, repository, tag, target.
+
+mod host;
+mod repository;
+
+pub use host::RegistryHost;
+pub use repository::{Repository, TagName, Target, split_reference};
