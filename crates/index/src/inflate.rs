@@ -153,6 +153,7 @@ impl std::error::Error for OverLimit {}
 /// The blob with the bytes in front that were read to tell its compression.
 type Rewound<R> = BufReader<io::Chain<io::Cursor<Vec<u8>>, Blob<R>>>;
 
+#[expect(clippy::large_enum_variant, reason = "there is one for each layer under way, and all its reads go through it")]
 enum Decoder<R: Read> {
     Plain(Rewound<R>),
     Gzip(flate2::bufread::MultiGzDecoder<Rewound<R>>),

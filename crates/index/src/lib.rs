@@ -29,6 +29,7 @@ mod platform;
 mod purl;
 mod read_layer;
 mod source;
+pub mod version;
 mod squash;
 mod tar;
 
@@ -46,4 +47,5 @@ pub use oci_spec::image::{Descriptor, Digest, ImageManifest};
 pub use package::{Distro, Evidence, Package, SourcePackage, Supplement};
 pub use platform::Platform;
 pub use read_layer::read_layer;
+pub use squash::{VisibleEntry, VisibleKind, visible_entries};
 pub use source::{ImageSource, LayerBlob, ManifestDocument};

@@ -18,7 +18,7 @@ pub struct ImageMetadata {
     pub source: Source,
     /// The distribution, if there is one.
     pub distro: Option<Distro>,
-    /// Packages, sorted by package URL, each once.
+    /// Packages, each once: those with evidence sorted by package URL, then the source packages in the same order.
     pub packages: Vec<ImagePackage>,
     /// Files that were not read, with the reason.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

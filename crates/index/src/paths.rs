@@ -1,7 +1,5 @@
 //! Paths as they stand in archives, made into paths from the image's root.
 
-use std::borrow::Cow;
-
 /// A path from the root without `.`, `..`, doubled slashes and slashes at its ends, as runtimes clean it: `..` stops
 /// at the root. What is not UTF-8 is replaced.
 pub(crate) fn normalise(path: &[u8]) -> String {
@@ -25,7 +23,7 @@ pub(crate) fn normalise(path: &[u8]) -> String {
     normal
 }
 
-fn is_normal(path: &Cow<'_, str>) -> bool {
+fn is_normal(path: &str) -> bool {
     !path.is_empty() && path.split('/').all(|segment| !matches!(segment, "" | "." | ".."))
 }
 

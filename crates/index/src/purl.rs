@@ -71,9 +71,9 @@ impl fmt::Display for Purl {
 mod tests {
     use super::*;
 
-    fn check(package: Package, expected: &str) {
+    fn check(package: &Package, expected: &str) {
         let distro = Distro { id: "debian".into(), version_id: "12".into(), ..Distro::default() };
-        assert_eq!(Purl::of(&package, Some(&distro)).to_string(), expected);
+        assert_eq!(Purl::of(package, Some(&distro)).to_string(), expected);
     }
 
     fn package(kind: &str, namespace: Option<&str>, name: &str, version: &str) -> Package {
@@ -90,12 +90,12 @@ mod tests {
     fn purls_are_canonical() {
         let mut libc = package("deb", Some("debian"), "libstdc++6", "1:12.2.0-14");
         libc.qualifiers.insert("arch".into(), "amd64".into());
-        check(libc, "pkg:deb/debian/libstdc%2B%2B6@1:12.2.0-14?arch=amd64&distro=debian-12");
-        check(package("npm", Some("@types"), "node", "20.1.0"), "pkg:npm/%40types/node@20.1.0");
-        check(package("golang", Some("github.com/foo"), "bar", "v1.0.0"), "pkg:golang/github.com/foo/bar@v1.0.0");
-        check(package("golang", None, "stdlib", "1.22.1"), "pkg:golang/stdlib@1.22.1");
-        check(package("pypi", None, "Jinja2", ""), "pkg:pypi/jinja2");
-        check(package("pypi", None, "ruamel_yaml", "1"), "pkg:pypi/ruamel-yaml@1");
-        check(package("not a type", None, "a b", "1"), "pkg:generic/a%20b@1");
+        check(&libc, "pkg:deb/debian/libstdc%2B%2B6@1:12.2.0-14?arch=amd64&distro=debian-12");
+        check(&package("npm", Some("@types"), "node", "20.1.0"), "pkg:npm/%40types/node@20.1.0");
+        check(&package("golang", Some("github.com/foo"), "bar", "v1.0.0"), "pkg:golang/github.com/foo/bar@v1.0.0");
+        check(&package("golang", None, "stdlib", "1.22.1"), "pkg:golang/stdlib@1.22.1");
+        check(&package("pypi", None, "Jinja2", ""), "pkg:pypi/jinja2");
+        check(&package("pypi", None, "ruamel_yaml", "1"), "pkg:pypi/ruamel-yaml@1");
+        check(&package("not a type", None, "a b", "1"), "pkg:generic/a%20b@1");
     }
 }

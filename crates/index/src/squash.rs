@@ -22,6 +22,54 @@ pub(crate) struct Squashed {
     pub(crate) skipped: Vec<Skipped>,
 }
 
+/// An entry that a container of the image sees.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct VisibleEntry {
+    /// Path from the image's root, without the leading slash.
+    pub path: String,
+    /// What it is.
+    pub kind: VisibleKind,
+    /// Index of the layer that last wrote it.
+    pub layer: u32,
+}
+
+/// What a visible entry is.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum VisibleKind {
+    /// A regular file, under any of its names.
+    File,
+    /// A directory.
+    Directory,
+    /// A symbolic link to this target, as written.
+    Symlink(String),
+    /// A device, a FIFO or a socket.
+    Special,
+}
+
+/// The entries that a container sees of these layers, lowest first, sorted by path: what unpacking them over each
+/// other would leave. Directories that no layer names but that something lies in are there, too.
+pub fn visible_entries(layers: &[LayerIndex]) -> Vec<VisibleEntry> {
+    let mut tree = Tree::new(layers.iter().map(|layer| layer.entries.len()).sum());
+    for layer in layers {
+        apply(&mut tree, &layer.entries, |_, _, _| Tree::NOTHING);
+    }
+    let mut visible: Vec<_> = tree
+        .present()
+        .filter_map(|node| {
+            let kind = match tree.kind(node) {
+                NodeKind::Absent => return None,
+                NodeKind::File => VisibleKind::File,
+                NodeKind::Directory => VisibleKind::Directory,
+                NodeKind::Symlink(target) => VisibleKind::Symlink(target.to_owned()),
+                NodeKind::Special => VisibleKind::Special,
+            };
+            Some(VisibleEntry { path: tree.path(node), kind, layer: tree.layer(node) - 1 })
+        })
+        .collect();
+    visible.sort();
+    visible
+}
+
 /// One layer to squash.
 #[derive(Clone, Copy)]
 pub(crate) struct SquashLayer<'a> {
@@ -74,7 +122,8 @@ pub(crate) fn squash(layers: &[SquashLayer<'_>], catalogers: &Catalogers) -> Squ
             by_path.entry(&findings.path).or_default().push(findings);
         }
         apply(&mut tree, layer.entries, |path, node, replaced| {
-            let Some(findings) = by_path.remove(path) else { return Tree::NOTHING };
+            // A path that stands twice in the layer has findings of its last entry only, and that one is the last told.
+            let Some(findings) = by_path.get(path).cloned() else { return Tree::NOTHING };
             let content = u32::try_from(contents.len()).expect("fewer contents than entries");
             let before = (replaced != Tree::NOTHING).then_some(replaced);
             contents.push(Content { layer: number, findings, before });

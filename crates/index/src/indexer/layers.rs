@@ -35,8 +35,10 @@ pub(super) async fn read(
     }
     // The largest first: the last to end is then a small one, and no processor idles while it is read.
     different.sort_by_key(|layer| std::cmp::Reverse(layer.size()));
+    // Collected, because a closure within the stream would keep the future from being spawned (rust-lang/rust#102211).
+    let reads: Vec<_> = different.into_iter().map(|layer| one(indexer, source, layer)).collect();
     let read: HashMap<Digest, LayerIndex> =
-        futures_util::stream::iter(different.into_iter().map(|layer| one(indexer, source, layer)))
+        futures_util::stream::iter(reads)
             .buffer_unordered(indexer.layers_at_once)
             .map_ok(|layer| (layer.digest.clone(), layer))
             .try_collect()

@@ -56,7 +56,11 @@ impl<'a> Merge<'a> {
             let supplements = supplements.get(&(found.package.kind.as_str(), found.package.name.as_str()));
             add(&mut packages, found, supplements.map_or(&[][..], Vec::as_slice), distro.as_ref());
         }
-        Squashed { distro, packages: packages.into_values().collect(), skipped: Vec::new() }
+        // What is installed first, then the source packages that it was built from.
+        let (mut packages, sources): (Vec<_>, Vec<_>) =
+            packages.into_values().partition(|package| !package.locations.is_empty());
+        packages.extend(sources);
+        Squashed { distro, packages, skipped: Vec::new() }
     }
 }
 
@@ -76,7 +80,12 @@ fn add(
     if package.namespace.is_none() && DISTRO_PACKAGES.contains(&package.kind.as_str()) {
         package.namespace = distro.map(|distro| distro.id.clone()).filter(|id| !id.is_empty());
     }
-    let parent = package.source.as_ref().map(|source| add_source(packages, &package, source, distro));
+    // A package that is built from a source of its own name and version is its own parent.
+    let parent = package
+        .source
+        .as_ref()
+        .filter(|source| source.name != package.name || source.version != package.version)
+        .map(|source| add_source(packages, &package, source, distro));
     let purl = Purl::of(&package, distro).to_string();
     let entry = packages.entry(purl).or_insert_with_key(|purl| ImagePackage {
         purl: purl.clone(),
@@ -85,8 +94,7 @@ fn add(
         locations: Vec::new(),
         catalogers: Vec::new(),
     });
-    // A package that is its own source's namesake has no parent but itself.
-    entry.parent = entry.parent.take().or(parent.filter(|parent| *parent != entry.purl));
+    entry.parent = entry.parent.take().or(parent);
     if !entry.locations.contains(&found.location) {
         entry.locations.push(found.location);
         entry.locations.sort();

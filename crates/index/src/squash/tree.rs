@@ -103,14 +103,9 @@ impl<'a> Tree<'a> {
         names.join("/")
     }
 
-    /// Every node that is there, with its path.
-    #[cfg(test)]
-    pub(super) fn paths(&self) -> std::collections::BTreeMap<String, NodeKind<'a>> {
-        (1..self.nodes.len() as u32)
-            .map(NodeId)
-            .filter(|node| self.kind(*node) != NodeKind::Absent)
-            .map(|node| (self.path(node), self.kind(node)))
-            .collect()
+    /// Every node that is there, but for the root.
+    pub(super) fn present(&self) -> impl Iterator<Item = NodeId> {
+        (1..self.nodes.len()).map(|node| NodeId(node as u32)).filter(|node| self.kind(*node) != NodeKind::Absent)
     }
 
     /// Takes what `entries` hide out of the layers below. Done before the layer's own entries are added: a whiteout
@@ -208,38 +203,44 @@ impl<'a> Tree<'a> {
         Some((self.resolve(directory)?.0, name))
     }
 
-    /// As [`existing_parent`](Self::existing_parent), making the directories that are missing on the way, which tars
-    /// may leave out. `None` if links lead nowhere or in a circle.
+    /// As [`existing_parent`](Self::existing_parent), making the directories that are missing on the way: tars may
+    /// leave them out, and runtimes make them even where a dangling link leads. `None` for a circle of links.
     fn parent_to_be(&mut self, path: &'a str) -> Option<(u32, &'a str)> {
         let Some((directory, name)) = path.rsplit_once('/') else { return Some((0, path)) };
-        let mut at = 0;
         let mut links = 0;
-        for segment in directory.split('/') {
-            let child = self.child_to_be(at, segment);
-            at = match self.nodes[child as usize].kind {
-                NodeKind::Directory => child,
-                NodeKind::Symlink(target) => {
-                    links += 1;
-                    if links > MAX_LINKS {
-                        return None;
+        Some((self.directory_to_be(0, directory, &mut links)?, name))
+    }
+
+    fn directory_to_be(&mut self, from: u32, path: &'a str, links: &mut usize) -> Option<u32> {
+        let mut at = if path.starts_with('/') { 0 } else { from };
+        for segment in path.split('/') {
+            at = match segment {
+                "" | "." => at,
+                ".." => self.nodes[at as usize].parent,
+                name => {
+                    let child = self.child_to_be(at, name);
+                    match self.nodes[child as usize].kind {
+                        NodeKind::Directory => child,
+                        NodeKind::Symlink(target) => {
+                            *links += 1;
+                            if *links > MAX_LINKS {
+                                return None;
+                            }
+                            self.directory_to_be(at, target, links)?
+                        }
+                        _ => {
+                            let layer = self.layer;
+                            let slot = &mut self.nodes[child as usize];
+                            slot.kind = NodeKind::Directory;
+                            slot.layer = layer;
+                            slot.payload = NONE;
+                            child
+                        }
                     }
-                    let target = self.walk(at, target, &mut links)?;
-                    match self.nodes[target as usize].kind {
-                        NodeKind::Directory => target,
-                        _ => return None,
-                    }
-                }
-                _ => {
-                    let layer = self.layer;
-                    let slot = &mut self.nodes[child as usize];
-                    slot.kind = NodeKind::Directory;
-                    slot.layer = layer;
-                    slot.payload = NONE;
-                    child
                 }
             };
         }
-        Some((at, name))
+        Some(at)
     }
 
     fn child_to_be(&mut self, parent: u32, name: &'a str) -> u32 {
@@ -313,7 +314,9 @@ mod tests {
 
     fn check(layers: &[&[(&str, EntryKind<'_>)]], expected: &[&str]) {
         let layers: Vec<_> = layers.iter().map(|entries| layer(entries)).collect();
-        let found: Vec<_> = tree(&layers).paths().into_keys().collect();
+        let tree = tree(&layers);
+        let mut found: Vec<_> = tree.present().map(|node| tree.path(node)).collect();
+        found.sort();
         assert_eq!(found, expected);
     }
 

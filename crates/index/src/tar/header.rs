@@ -166,7 +166,7 @@ mod tests {
         check(b"7x", None);
         check(b"8", None);
         check(b"-1", None);
-        check(&[0x80, 0, 0, 0, 2, 0x54, 0x0b, 0xe4, 0, 0, 0, 0], Some(0x0254_0be4_0000_0000 & u64::MAX));
+        check(&[0x80, 0, 0, 0, 2, 0x54, 0x0b, 0xe4, 0, 0, 0, 0], Some(0x0254_0be4_0000_0000));
         check(&[0xff; 12], None);
         check(&[0x80, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], None);
     }

@@ -3,3 +3,4 @@
 mod image;
 mod layer;
 mod support;
+mod unpacked;
