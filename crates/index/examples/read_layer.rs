@@ -20,7 +20,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("{} entries, {} bytes inflated, {:.2?}", layer.entries.len(), layer.inflated_size, start.elapsed());
     for findings in &layer.findings {
         for package in &findings.packages {
-            println!("{} {} {} ({}: /{})", package.kind, package.name, package.version, findings.cataloger, findings.path);
+            println!(
+                "{} {} {} ({}: /{})",
+                package.kind, package.name, package.version, findings.cataloger, findings.path
+            );
         }
     }
     Ok(())

@@ -119,9 +119,10 @@ impl Scan<'_> {
         };
         let size = if kind == EntryKind::File { metadata.len() } else { 0 };
         self.size += size;
-        self.gathered.entries.push(relative, kind, size).map_err(|_| {
-            TarError::Stream(io::Error::other(OverLimit("the names are over 4 GiB".into())))
-        })?;
+        self.gathered
+            .entries
+            .push(relative, kind, size)
+            .map_err(|_| TarError::Stream(io::Error::other(OverLimit("the names are over 4 GiB".into()))))?;
         if self.gathered.entries.len() as u64 > self.context.limits.entries {
             return Err(TarError::Stream(io::Error::other(OverLimit("too many entries (entries)".into()))));
         }
@@ -170,8 +171,6 @@ impl Scan<'_> {
         if let Err(error) = open.take(limit).read_to_end(&mut bytes) {
             return Ok(Err(error));
         }
-        self.gathered
-            .catalog(&self.context, &file, &selection, |catalog| catalog(&mut Contents::held(&bytes)))
-            .map(Ok)
+        self.gathered.catalog(&self.context, &file, &selection, |catalog| catalog(&mut Contents::held(&bytes))).map(Ok)
     }
 }

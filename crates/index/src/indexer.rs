@@ -224,7 +224,8 @@ fn verify(digest: &crate::Digest, bytes: &[u8], what: &str) -> Result<()> {
 fn check_diff_ids(config: &ImageConfig, layers: &[LayerIndex]) -> Result<()> {
     let claimed = &config.rootfs.diff_ids;
     if claimed.len() != layers.len() {
-        let message = format!("match the layers: the manifest has {}, the configuration {}", layers.len(), claimed.len());
+        let message =
+            format!("match the layers: the manifest has {}, the configuration {}", layers.len(), claimed.len());
         return Err(Error::new(ErrorKind::Malformed, message));
     }
     for (claimed, layer) in claimed.iter().zip(layers) {

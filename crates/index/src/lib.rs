@@ -29,9 +29,9 @@ mod platform;
 mod purl;
 mod read_layer;
 mod source;
-pub mod version;
 mod squash;
 mod tar;
+pub mod version;
 
 pub use cache::{LayerCache, LayerKey, MemoryLayerCache};
 pub use cataloger::{Cataloger, Catalogers, Contents, File, Findings, Interest, Problem};
@@ -47,5 +47,5 @@ pub use oci_spec::image::{Descriptor, Digest, ImageManifest};
 pub use package::{Distro, Evidence, Package, SourcePackage, Supplement};
 pub use platform::Platform;
 pub use read_layer::read_layer;
-pub use squash::{VisibleEntry, VisibleKind, visible_entries};
 pub use source::{ImageSource, LayerBlob, ManifestDocument};
+pub use squash::{VisibleEntry, VisibleKind, visible_entries};

@@ -55,11 +55,10 @@ impl FromStr for Platform {
     fn from_str(text: &str) -> Result<Self, Error> {
         let mut parts = text.split('/');
         let (os, architecture, variant) = (parts.next(), parts.next(), parts.next());
-        let plain = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
+        let plain =
+            |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
         match (os, architecture, parts.next()) {
-            (Some(os), Some(architecture), None)
-                if plain(os) && plain(architecture) && variant.is_none_or(plain) =>
-            {
+            (Some(os), Some(architecture), None) if plain(os) && plain(architecture) && variant.is_none_or(plain) => {
                 Ok(Self {
                     os: os.to_owned(),
                     architecture: architecture.to_owned(),

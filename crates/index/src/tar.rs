@@ -168,7 +168,8 @@ impl<'a, R: Read> TarReader<'a, R> {
         }
         for name in [&entry.path, &entry.target] {
             if name.len() > self.path_limit {
-                let message = format!("a name of {} bytes is over the limit of {} (path_length)", name.len(), self.path_limit);
+                let message =
+                    format!("a name of {} bytes is over the limit of {} (path_length)", name.len(), self.path_limit);
                 return Err(TarError::Stream(std::io::Error::other(OverLimit(message))));
             }
         }
@@ -219,8 +220,10 @@ impl<'a, R: Read> TarReader<'a, R> {
 
     fn extension(&mut self, header: &Header) -> Result<Vec<u8>, TarError> {
         if header.size > self.header_limit {
-            let message =
-                format!("an extension header of {} bytes is over {} (extension_header)", header.size, self.header_limit);
+            let message = format!(
+                "an extension header of {} bytes is over {} (extension_header)",
+                header.size, self.header_limit
+            );
             return Err(TarError::Stream(std::io::Error::other(OverLimit(message))));
         }
         self.begin(header.size);

@@ -7,7 +7,7 @@ use super::Problem;
 
 /// The contents of the file that a cataloger is given.
 ///
-/// Small files are held in memory, as are those that several catalogers want: [`bytes`](Self::bytes) then costs
+/// Small files are held in memory, as are those that several catalogers want: [`whole`](Self::whole) then costs
 /// nothing and can be asked for again. A file over [`Limits::file_size`](crate::Limits::file_size) is not held;
 /// it can be read once, as a stream, through [`Read`].
 pub struct Contents<'a> {
@@ -34,7 +34,7 @@ impl<'a> Contents<'a> {
     /// # Errors
     ///
     /// [`Problem::TooLarge`] if it is not held.
-    pub fn bytes(&self) -> Result<&'a [u8], Problem> {
+    pub fn whole(&self) -> Result<&'a [u8], Problem> {
         match &self.inner {
             Inner::Held { bytes, .. } => Ok(bytes),
             Inner::Passing { size, limit, .. } => Err(Problem::TooLarge { size: *size, limit: *limit }),
@@ -45,9 +45,9 @@ impl<'a> Contents<'a> {
     ///
     /// # Errors
     ///
-    /// As [`bytes`](Self::bytes).
+    /// As [`whole`](Self::whole).
     pub fn text(&self) -> Result<Cow<'a, str>, Problem> {
-        let bytes = self.bytes()?;
+        let bytes = self.whole()?;
         Ok(String::from_utf8_lossy(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)))
     }
 }

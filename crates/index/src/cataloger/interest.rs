@@ -140,9 +140,9 @@ fn segment_matches(pattern: &[u8], text: &[u8], any_case: bool) -> bool {
         if parts.peek().is_none() {
             return text.len() >= part.len() && equal(&text[text.len() - part.len()..], part);
         }
-        let Some(at) = (0..=text.len().saturating_sub(part.len())).find(|&at| {
-            text.len() >= at + part.len() && equal(&text[at..at + part.len()], part)
-        }) else {
+        let Some(at) = (0..=text.len().saturating_sub(part.len()))
+            .find(|&at| text.len() >= at + part.len() && equal(&text[at..at + part.len()], part))
+        else {
             return false;
         };
         text = &text[at + part.len()..];

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-use super::interest::{LEADING_BYTES, Pattern};
 use super::Cataloger;
+use super::interest::{LEADING_BYTES, Pattern};
 use crate::catalogers;
 
 /// A set of catalogers with one matcher over all their interests.

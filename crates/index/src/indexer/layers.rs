@@ -37,12 +37,11 @@ pub(super) async fn read(
     different.sort_by_key(|layer| std::cmp::Reverse(layer.size()));
     // Collected, because a closure within the stream would keep the future from being spawned (rust-lang/rust#102211).
     let reads: Vec<_> = different.into_iter().map(|layer| one(indexer, source, layer)).collect();
-    let read: HashMap<Digest, LayerIndex> =
-        futures_util::stream::iter(reads)
-            .buffer_unordered(indexer.layers_at_once)
-            .map_ok(|layer| (layer.digest.clone(), layer))
-            .try_collect()
-            .await?;
+    let read: HashMap<Digest, LayerIndex> = futures_util::stream::iter(reads)
+        .buffer_unordered(indexer.layers_at_once)
+        .map_ok(|layer| (layer.digest.clone(), layer))
+        .try_collect()
+        .await?;
     let mut read = read;
     let mut ordered = Vec::with_capacity(layers.len());
     for (number, layer) in layers.iter().enumerate() {

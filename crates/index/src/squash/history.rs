@@ -51,9 +51,10 @@ fn plain(created_by: &str) -> Option<String> {
 /// The command after `|<n> NAME=value … `. Values may hold blanks and are not quoted, so the command is known to
 /// begin only where the shell is named; without one the text is left as it is.
 fn without_arguments(text: &str) -> &str {
-    let counted = text.strip_prefix('|').and_then(|rest| rest.split_once(' ')).is_some_and(|(count, _)| {
-        !count.is_empty() && count.bytes().all(|byte| byte.is_ascii_digit())
-    });
+    let counted = text
+        .strip_prefix('|')
+        .and_then(|rest| rest.split_once(' '))
+        .is_some_and(|(count, _)| !count.is_empty() && count.bytes().all(|byte| byte.is_ascii_digit()));
     match text.find("/bin/sh -c ") {
         Some(at) if counted => &text[at..],
         _ => text,
@@ -80,7 +81,8 @@ mod tests {
 
     #[test]
     fn empty_instructions_count_for_the_ordinal_only() {
-        let entry = |text: &str, empty_layer| History { created_by: Some(text.into()), empty_layer, ..History::default() };
+        let entry =
+            |text: &str, empty_layer| History { created_by: Some(text.into()), empty_layer, ..History::default() };
         let history = [entry("ADD a /", false), entry("ENV X=1", true), entry("COPY b /", false)];
         let found = Instructions::of(&history, 2);
         assert_eq!(found.get(1).map(|i| i.ordinal), Some(2));

@@ -2,15 +2,13 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use crate::catalogers::os_release;
 use crate::layer::FileFindings;
 use crate::package::{Distro, SourcePackage, Supplement};
 use crate::purl::Purl;
 use crate::{ImagePackage, Location, Package};
 
 use super::Squashed;
-
-/// Where a distribution is described, best first; what is not listed comes last.
-const DISTRO_FILES: &[&str] = &["/etc/os-release", "/usr/lib/os-release"];
 
 /// Package types whose namespace is the distribution.
 const DISTRO_PACKAGES: &[&str] = &["deb", "apk", "rpm", "alpm", "opkg"];
@@ -43,8 +41,8 @@ impl<'a> Merge<'a> {
     }
 
     pub(super) fn finish(mut self) -> Squashed {
-        let rank = |path: &str| DISTRO_FILES.iter().position(|known| *known == path).unwrap_or(DISTRO_FILES.len());
-        self.distros.sort_by(|(a, _), (b, _)| (rank(a), a).cmp(&(rank(b), b)));
+        let rank = |path: &str| os_release::PATHS.iter().position(|known| path[1..] == **known);
+        self.distros.sort_by(|(a, _), (b, _)| (rank(a).is_none(), rank(a), a).cmp(&(rank(b).is_none(), rank(b), b)));
         let distro = self.distros.first().map(|(_, distro)| (*distro).clone());
 
         let mut supplements: HashMap<(&str, &str), Vec<&Supplement>> = HashMap::new();

@@ -50,12 +50,7 @@ impl TypeFlag {
     pub(super) fn has_no_contents(self) -> bool {
         matches!(
             self,
-            Self::HardLink
-                | Self::Symlink
-                | Self::CharacterDevice
-                | Self::BlockDevice
-                | Self::Directory
-                | Self::Fifo
+            Self::HardLink | Self::Symlink | Self::CharacterDevice | Self::BlockDevice | Self::Directory | Self::Fifo
         )
     }
 }

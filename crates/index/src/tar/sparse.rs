@@ -82,10 +82,7 @@ impl<R: Read> Read for Expanded<'_, R> {
 }
 
 /// The old GNU form: four fragments in the header, more in blocks that follow it and do not count as contents.
-pub(super) fn old_gnu<R: Read>(
-    header: &[u8; BLOCK],
-    stream: &mut Inflated<R>,
-) -> Result<(SparseMap, u64), TarError> {
+pub(super) fn old_gnu<R: Read>(header: &[u8; BLOCK], stream: &mut Inflated<R>) -> Result<(SparseMap, u64), TarError> {
     let mut map = SparseMap::default();
     let size = number(&header[483..495]).filter(|size| *size <= i64::MAX as u64).ok_or_else(malformed)?;
     read_fragments(&header[386..482], &mut map)?;

@@ -28,13 +28,11 @@ fn a_package_belongs_to_the_layer_that_brought_it() {
 
 #[test]
 fn removed_and_installed_again_counts_from_the_second_time() {
-    let again = debs([dpkg(&[("bash", "5"), ("curl", "7")]), dpkg(&[("bash", "5")]), dpkg(&[("bash", "5"), ("curl", "7")])]);
+    let again =
+        debs([dpkg(&[("bash", "5"), ("curl", "7")]), dpkg(&[("bash", "5")]), dpkg(&[("bash", "5"), ("curl", "7")])]);
     assert_eq!(again, ["bash 5 @0", "curl 7 @2"]);
-    let deleted_between = debs([
-        dpkg(&[("bash", "5")]),
-        Layer::new().whiteout("var/lib/dpkg/status"),
-        dpkg(&[("bash", "5")]),
-    ]);
+    let deleted_between =
+        debs([dpkg(&[("bash", "5")]), Layer::new().whiteout("var/lib/dpkg/status"), dpkg(&[("bash", "5")])]);
     assert_eq!(deleted_between, ["bash 5 @2"]);
 }
 
@@ -60,13 +58,11 @@ fn a_database_behind_links_is_found_and_one_beside_them_is_not() {
         .file("usr/share/packages/status", dpkg_status(&[("bash", "5")]))
         .symlink("var/lib/dpkg", "../../usr/share/packages");
     assert_eq!(debs([moved]), ["bash 5 @0"]);
-    let file_link = Layer::new()
-        .file("opt/db", dpkg_status(&[("bash", "5")]))
-        .symlink("var/lib/dpkg/status", "/opt/db");
+    let file_link =
+        Layer::new().file("opt/db", dpkg_status(&[("bash", "5")])).symlink("var/lib/dpkg/status", "/opt/db");
     assert_eq!(debs([file_link]), ["bash 5 @0"]);
-    let hard_link = Layer::new()
-        .file("opt/db", dpkg_status(&[("bash", "5")]))
-        .hard_link("var/lib/dpkg/status", "opt/db");
+    let hard_link =
+        Layer::new().file("opt/db", dpkg_status(&[("bash", "5")])).hard_link("var/lib/dpkg/status", "opt/db");
     assert_eq!(debs([hard_link]), ["bash 5 @0"]);
     let across = [
         Layer::new().file("opt/db", dpkg_status(&[("bash", "5")])),

@@ -11,8 +11,7 @@ fn read(bytes: &[u8]) -> Result<LayerIndex> {
 fn read_within(bytes: &[u8], limits: &Limits) -> Result<LayerIndex> {
     let digest: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
     let digest: Digest = format!("sha256:{digest}").parse().expect("a digest");
-    let descriptor =
-        Descriptor::new("application/vnd.oci.image.layer.v1.tar".into(), bytes.len() as u64, digest);
+    let descriptor = Descriptor::new("application/vnd.oci.image.layer.v1.tar".into(), bytes.len() as u64, digest);
     read_layer(bytes, &descriptor, &Catalogers::all(), limits)
 }
 
@@ -110,7 +109,8 @@ fn names_longer_than_a_header_are_read_in_every_form() {
         assert_eq!(entries[0].path, long);
         assert_eq!(entries[1].kind, EntryKind::Symlink(&long));
     }
-    let tar = [pax(&[("path", &long), ("linkpath", "target")]), header("short", b'2', &octal(0)), END.to_vec()].concat();
+    let tar =
+        [pax(&[("path", &long), ("linkpath", "target")]), header("short", b'2', &octal(0)), END.to_vec()].concat();
     let layer = read(&tar).expect("is read");
     assert_eq!(layer.entries.get(0).expect("is there").path, long);
     // ustar: prefix and name.
@@ -135,7 +135,8 @@ fn sizes_beyond_octal_are_read() {
 
 #[test]
 fn links_and_directories_have_no_contents_whatever_their_size() {
-    let tar = [header("link", b'2', &octal(512)), file("a", b"x"), header("dir/", b'5', &octal(9)), END.to_vec()].concat();
+    let tar =
+        [header("link", b'2', &octal(512)), file("a", b"x"), header("dir/", b'5', &octal(9)), END.to_vec()].concat();
     assert_eq!(paths(&read(&tar).expect("is read")), ["link", "a", "dir"]);
 }
 
@@ -176,8 +177,8 @@ fn sparse_files_are_read_with_their_holes() {
 
 #[test]
 fn paths_stay_within_the_root() {
-    let tar =
-        [file("../../etc/x", b"x"), file("/abs", b"x"), file("./a//b/../c", b"x"), file("./", b""), END.to_vec()].concat();
+    let tar = [file("../../etc/x", b"x"), file("/abs", b"x"), file("./a//b/../c", b"x"), file("./", b""), END.to_vec()]
+        .concat();
     assert_eq!(paths(&read(&tar).expect("is read")), ["etc/x", "abs", "a/c"]);
 }
 
@@ -226,7 +227,11 @@ fn limits_are_named() {
     };
     check(&tar, &|limits| limits.entries = 1, "entries");
     check(&tar, &|limits| limits.layer_size = 1000, "layer_size");
-    check(&[pax(&[("path", &"x".repeat(300))]), header("a", b'0', &octal(0))].concat(), &|l| l.path_length = 200, "path_length");
+    check(
+        &[pax(&[("path", &"x".repeat(300))]), header("a", b'0', &octal(0))].concat(),
+        &|l| l.path_length = 200,
+        "path_length",
+    );
     check(&pax(&[("comment", &"x".repeat(5000))]), &|limits| limits.extension_header = 4096, "extension_header");
     let mut bomb = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
     std::io::copy(&mut std::io::Read::take(std::io::repeat(0), 100 << 20), &mut bomb).expect("in memory");
