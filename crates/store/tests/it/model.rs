@@ -1,0 +1,196 @@
+//! The queue against its memory twin, over random histories.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use supercargo_store::conformance::fixture::{failure, refresh};
+use supercargo_store::{
+    Change, Claim, ClockOffset, Disposition, Enqueued, ErrorKind, JobFilter, JobId, JobState, Lane, Lease, MemoryStore,
+    NewJob, OnDead, Page, Retry, Store,
+};
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// Leases and delays end at half past, the clock moves by whole hours: how long the test itself takes decides
+/// nothing.
+const LEASE: Duration = Duration::from_secs(3600 * 5 / 2);
+
+#[derive(Clone, Debug)]
+enum Step {
+    Enqueue { work: u8, lane: Lane, delayed: bool, max_attempts: u32, keep: bool },
+    Claim { limit: u32 },
+    Heartbeat { lease: usize },
+    Complete { lease: usize, follow: Option<u8> },
+    Fail { lease: usize, retry: u8 },
+    Release { lease: usize },
+    Retry { work: u8 },
+    Recover,
+    Advance { hours: u32 },
+    Rewind { hours: u32 },
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let lane = prop::sample::select(Lane::ALL.to_vec());
+    let enqueue = (0u8..4, lane, any::<bool>(), 1u32..4, any::<bool>());
+    prop_oneof![
+        4 => enqueue.prop_map(|(work, lane, delayed, max_attempts, keep)| {
+            Step::Enqueue { work, lane, delayed, max_attempts, keep }
+        }),
+        4 => (1u32..4).prop_map(|limit| Step::Claim { limit }),
+        1 => (0usize..8).prop_map(|lease| Step::Heartbeat { lease }),
+        2 => (0usize..8, prop::option::of(0u8..4)).prop_map(|(lease, follow)| Step::Complete { lease, follow }),
+        2 => (0usize..8, 0u8..3).prop_map(|(lease, retry)| Step::Fail { lease, retry }),
+        1 => (0usize..8).prop_map(|lease| Step::Release { lease }),
+        1 => (0u8..4).prop_map(|work| Step::Retry { work }),
+        1 => Just(Step::Recover),
+        2 => (1u32..4).prop_map(|hours| Step::Advance { hours }),
+        1 => (1u32..4).prop_map(|hours| Step::Rewind { hours }),
+    ]
+}
+
+/// A store, and all leases it ever gave out, newest first.
+struct Player {
+    store: Arc<dyn Store>,
+    clock: ClockOffset,
+    leases: Vec<Lease>,
+}
+
+impl Player {
+    fn new(store: impl Store + 'static, clock: ClockOffset) -> Self {
+        Self { store: Arc::new(store), clock, leases: Vec::new() }
+    }
+
+    fn lease(&self, number: usize) -> Lease {
+        let none = Lease { job: JobId(-1), epoch: 0 };
+        if self.leases.is_empty() { none } else { self.leases[number % self.leases.len()] }
+    }
+
+    /// What the step answers, in words that mean the same for every store.
+    async fn play(&mut self, step: &Step) -> Result<String, ErrorKind> {
+        // Two things never happen at the same time, so that their order is the same everywhere.
+        self.clock.advance(HOUR);
+        self.answer(step).await.map_err(|error| error.kind())
+    }
+
+    async fn answer(&mut self, step: &Step) -> supercargo_store::Result<String> {
+        let store = &self.store;
+        match step {
+            Step::Enqueue { work, lane, delayed, max_attempts, keep } => {
+                let job = NewJob::new(refresh(&work.to_string()), *lane)
+                    .with_delay(if *delayed { LEASE } else { Duration::ZERO })
+                    .with_max_attempts(*max_attempts)
+                    .with_on_dead(if *keep { OnDead::Keep } else { OnDead::Revive });
+                Ok(word(store.enqueue(vec![job]).await?[0]).to_owned())
+            }
+            Step::Claim { limit } => {
+                let jobs = store.claim(&Claim::new("worker", LEASE).with_limit(*limit)).await?;
+                let told = jobs.iter().map(|job| {
+                    let error = job.last_error.as_ref().map(|reason| reason.kind.clone());
+                    format!("{:?} {} {:?} {:?} {}", job.work, job.attempt, job.lane, error, job.max_attempts)
+                });
+                let told = told.collect::<Vec<_>>().join(", ");
+                for job in jobs {
+                    self.leases.insert(0, job.lease);
+                }
+                Ok(told)
+            }
+            Step::Heartbeat { lease } => {
+                store.heartbeat(self.lease(*lease), LEASE).await.map(|()| "extended".to_owned())
+            }
+            Step::Complete { lease, follow } => {
+                let job = |work: u8| NewJob::new(refresh(&work.to_string()), Lane::Push).with_max_attempts(3);
+                let follow = follow.map(|work| Change::Enqueue(job(work)));
+                store.complete(self.lease(*lease), follow.into_iter().collect()).await.map(|()| "done".to_owned())
+            }
+            Step::Fail { lease, retry } => {
+                let retry = [Retry::Never, Retry::After(LEASE), Retry::Postpone(LEASE)][usize::from(*retry)];
+                Ok(match store.fail(self.lease(*lease), failure(retry), Vec::new()).await? {
+                    Disposition::Retry(_) => "retry".to_owned(),
+                    Disposition::Dead => "dead".to_owned(),
+                })
+            }
+            Step::Release { lease } => store.release(self.lease(*lease)).await.map(|()| "released".to_owned()),
+            Step::Retry { work } => {
+                let dead = store.jobs(&JobFilter::dead(), &Page::default()).await?.items;
+                let wanted = refresh(&work.to_string());
+                let id = dead.iter().find(|job| job.work == wanted).map_or(JobId(-1), |job| job.id);
+                store.retry(id).await.map(|()| "queued".to_owned())
+            }
+            Step::Recover => store.recover("worker").await.map(|count| format!("recovered {count}")),
+            Step::Advance { hours } => {
+                self.clock.advance(HOUR * *hours);
+                Ok(String::new())
+            }
+            Step::Rewind { hours } => {
+                self.clock.rewind(HOUR * *hours);
+                Ok(String::new())
+            }
+        }
+    }
+
+    /// All jobs, in words.
+    async fn jobs(&self) -> Vec<String> {
+        let jobs = self.store.jobs(&JobFilter::default(), &Page::first(Page::LIMIT)).await.unwrap().items;
+        let told = jobs.iter().map(|job| {
+            let error = job.last_error.as_ref().map(|reason| reason.kind.clone());
+            format!(
+                "{:?} {:?} {:?} {}/{} again: {} error: {error:?} worker: {:?} finished: {}",
+                job.work,
+                job.state,
+                job.lane,
+                job.attempt,
+                job.max_attempts,
+                job.again,
+                job.worker,
+                job.finished_at.is_some(),
+            )
+        });
+        told.collect()
+    }
+
+    /// No two live jobs of the same work; what runs has a worker.
+    async fn check(&self) {
+        let jobs = self.store.jobs(&JobFilter::default(), &Page::first(Page::LIMIT)).await.unwrap().items;
+        let mut live: Vec<_> =
+            jobs.iter().filter(|job| job.state != JobState::Done).map(|job| job.work.dedupe_key()).collect();
+        live.sort();
+        let count = live.len();
+        live.dedup();
+        assert_eq!(live.len(), count);
+        assert!(jobs.iter().all(|job| (job.state == JobState::Running) == job.worker.is_some()));
+        assert!(jobs.iter().all(|job| job.attempt <= 3));
+    }
+}
+
+fn word(enqueued: Enqueued) -> &'static str {
+    match enqueued {
+        Enqueued::New(_) => "new",
+        Enqueued::Waiting(_) => "waiting",
+        Enqueued::Again(_) => "again",
+        Enqueued::Revived(_) => "revived",
+        Enqueued::Dead(_) => "dead",
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn sqlite_is_its_memory_twin(steps in prop::collection::vec(step(), 1..50)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let directory = tempfile::tempdir().unwrap();
+            let clocks = [ClockOffset::default(), ClockOffset::default()];
+            let mut memory = Player::new(MemoryStore::with_clock(clocks[0].clone()), clocks[0].clone());
+            let mut sqlite = Player::new(crate::open(directory.path(), &clocks[1]).await, clocks[1].clone());
+            for (number, step) in steps.iter().enumerate() {
+                let expected = memory.play(step).await;
+                let actual = sqlite.play(step).await;
+                assert_eq!(actual, expected, "step {number}: {step:?}");
+                assert_eq!(sqlite.jobs().await, memory.jobs().await, "after step {number}: {step:?}");
+                sqlite.check().await;
+            }
+        });
+    }
+}
