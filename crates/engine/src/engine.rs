@@ -1,0 +1,196 @@
+//! The engine as its owner sees it.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use supercargo_store::Store;
+use tokio::sync::broadcast;
+
+use crate::health::Health;
+use crate::monitor::Monitor;
+use crate::run::{Mode, drive};
+use crate::shared::{Flights, Shared};
+use crate::{
+    Clock, Error, ErrorKind, ImageIndexer, Intake, Options, Progress, Result, Status, Summary, SystemClock, Watch,
+};
+
+/// Watches registries and indexes what is pushed to them. Cheap to clone; clones are one engine.
+#[derive(Clone)]
+pub struct Engine {
+    shared: Arc<Shared>,
+    active: Arc<AtomicBool>,
+}
+
+impl Engine {
+    /// An engine on a store.
+    pub fn builder(store: Arc<dyn Store>, indexer: Arc<dyn ImageIndexer>) -> EngineBuilder {
+        EngineBuilder { store, indexer, watches: Vec::new(), options: Options::default(), clock: Arc::new(SystemClock) }
+    }
+
+    /// Watches until `shutdown` resolves, then ends in order: takes no more deliveries and claims no more jobs, lets
+    /// running jobs finish within [`Options::grace`], and gives back those that did not.
+    ///
+    /// Registries that are away, images that fail and a store that is busy do not end it. Dropping the future stops
+    /// everything at once, as a crash would: nothing is lost, and the jobs that ran are taken up when the engine
+    /// starts again.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Store`] if the store cannot be read at the start; [`ErrorKind::Running`].
+    pub async fn run(&self, shutdown: impl Future<Output = ()>) -> Result<Summary> {
+        self.drive(Mode::Forever, shutdown).await
+    }
+
+    /// Makes one reconcile pass over each registry and works until nothing is left in the queue, or until `shutdown`
+    /// resolves. Failures count against a job even if its registry is away: such a run does not wait for it.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Engine::run`].
+    pub async fn run_until_idle(&self, shutdown: impl Future<Output = ()>) -> Result<Summary> {
+        self.drive(Mode::UntilIdle, shutdown).await
+    }
+
+    /// Where deliveries go.
+    pub fn intake(&self) -> Intake {
+        Intake::new(Arc::clone(&self.shared))
+    }
+
+    /// How it is doing.
+    pub fn status(&self) -> Status {
+        self.shared.monitor.status()
+    }
+
+    /// What happens from now on. A receiver that lags misses some of it.
+    pub fn progress(&self) -> broadcast::Receiver<Progress> {
+        self.shared.monitor.subscribe()
+    }
+
+    /// The store it works on.
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.shared.store
+    }
+
+    /// What it watches, by the name of the registry.
+    pub fn watches(&self) -> impl Iterator<Item = &Watch> {
+        self.shared.watches.values().map(AsRef::as_ref)
+    }
+
+    /// The indexer version that it works with: the second half of the ledger's key.
+    pub fn indexer_version(&self) -> &str {
+        self.shared.indexer.version()
+    }
+
+    async fn drive(&self, mode: Mode, shutdown: impl Future<Output = ()>) -> Result<Summary> {
+        if self.active.swap(true, Ordering::SeqCst) {
+            return Err(Error::new(ErrorKind::Running, "start the engine: it runs already"));
+        }
+        let _inactive = Inactive(self);
+        drive(&self.shared, mode, shutdown).await
+    }
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").field("watches", &self.shared.watches).finish_non_exhaustive()
+    }
+}
+
+/// Makes the engine ready for another run, however this one ends.
+struct Inactive<'a>(&'a Engine);
+
+impl Drop for Inactive<'_> {
+    fn drop(&mut self) {
+        self.0.shared.monitor.set_running(false);
+        self.0.active.store(false, Ordering::SeqCst);
+    }
+}
+
+/// Puts an [`Engine`] together.
+pub struct EngineBuilder {
+    store: Arc<dyn Store>,
+    indexer: Arc<dyn ImageIndexer>,
+    watches: Vec<Watch>,
+    options: Options,
+    clock: Arc<dyn Clock>,
+}
+
+impl EngineBuilder {
+    /// Watches this, too. Each registry once.
+    #[must_use]
+    pub fn with_watch(mut self, watch: Watch) -> Self {
+        self.watches.push(watch);
+        self
+    }
+
+    /// Works like this.
+    #[must_use]
+    pub fn with_options(mut self, options: Options) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// Tells the time by this clock.
+    #[must_use]
+    pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// The engine. An engine without watches is fine: it works on what the store holds for nobody, and takes no
+    /// events.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Configuration`] with everything that is wrong.
+    pub fn build(self) -> Result<Engine> {
+        let mut problems = Vec::new();
+        let mut watches = BTreeMap::new();
+        for watch in self.watches {
+            let host = watch.host().to_owned();
+            if watches.insert(host.clone(), Arc::new(watch)).is_some() {
+                problems.push(format!("registry {host} is watched twice; name all of its repositories in one watch"));
+            }
+        }
+        for (name, is_wrong) in [
+            ("workers", self.options.workers == 0),
+            // Heartbeats come at a third of it.
+            ("lease", self.options.lease < std::time::Duration::from_millis(3)),
+            ("interval", self.options.interval.is_zero()),
+            ("poll", self.options.poll.is_zero()),
+        ] {
+            if is_wrong {
+                problems.push(format!("{name} must be more than nothing"));
+            }
+        }
+        if self.options.name.is_empty() {
+            problems.push("the engine needs a name".to_owned());
+        }
+        if !problems.is_empty() {
+            return Err(Error::new(ErrorKind::Configuration, format!("set up the engine: {}", problems.join("; "))));
+        }
+        let monitor = Monitor::new(watches.keys().map(String::as_str));
+        let shared = Shared {
+            store: self.store,
+            indexer: self.indexer,
+            watches,
+            options: self.options,
+            clock: self.clock,
+            monitor,
+            health: Health::default(),
+            flights: Flights::default(),
+        };
+        Ok(Engine { shared: Arc::new(shared), active: Arc::default() })
+    }
+}
+
+impl std::fmt::Debug for EngineBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EngineBuilder")
+            .field("watches", &self.watches)
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
+}

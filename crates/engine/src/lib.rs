@@ -1,0 +1,76 @@
+//! The pipeline from a push to metadata.
+//!
+//! An [`Engine`] watches registries. What it learns, from [events](Intake) or from its own reconcile passes,
+//! becomes jobs in a [`Store`](supercargo_store::Store); its workers take them, ask the registry what is true now,
+//! index what has not been indexed, and commit the result with the end of the job. Nothing that was promised
+//! lives in memory only, so an engine that is killed goes on where it was.
+//!
+//! - [`Watch`] says what of a registry is watched.
+//! - [`Engine::run`] runs until it is told to stop, [`Engine::run_until_idle`] until there is nothing left to do.
+//! - [`Engine::intake`] takes deliveries: stored first, answered then.
+//! - [`Engine::status`] and [`Engine::progress`] tell how it goes.
+//!
+//! This is the only crate that spawns tasks. Everything that may fail for one image fails for that image: a job
+//! that panics is a job that failed.
+//!
+//! # Examples
+//!
+//! ```
+//! use std::sync::Arc;
+//! use supercargo_engine::{Engine, Watch};
+//! use supercargo_index::Indexer;
+//! use supercargo_registry::MemoryRegistry;
+//! use supercargo_store::{ImageFilter, MemoryStore, Page, Store};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+//! # runtime.block_on(async {
+//! let registry = MemoryRegistry::new("registry.test");
+//! // A tar of nothing: two blocks of zeroes.
+//! registry.push_image(&"team/app".parse()?, "1.0", &[&[0; 1024]])?;
+//!
+//! let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
+//! let engine = Engine::builder(Arc::clone(&store), Arc::new(Indexer::new()))
+//!     .with_watch(Watch { all_images: true, ..Watch::new(Arc::new(registry)) })
+//!     .build()?;
+//! let summary = engine.run_until_idle(std::future::pending()).await?;
+//!
+//! assert_eq!(summary.counters.indexed, 1);
+//! assert_eq!(store.images(&ImageFilter::default(), &Page::default()).await?.items.len(), 1);
+//! # Ok(())
+//! # })
+//! # }
+//! ```
+
+mod backoff;
+mod clock;
+mod engine;
+mod error;
+mod failure;
+mod health;
+mod indexing;
+mod intake;
+mod job;
+mod monitor;
+mod options;
+mod progress;
+mod reconcile;
+mod run;
+mod shared;
+mod watch;
+
+pub use backoff::Backoff;
+pub use clock::{Clock, SystemClock};
+pub use engine::{Engine, EngineBuilder};
+pub use error::{Error, ErrorKind, Result};
+pub use indexing::ImageIndexer;
+pub use intake::{Intake, Receipt, Received};
+pub use monitor::{Counters, LastError, RegistryStatus, RunningJob, Status, Summary, Unreached};
+pub use options::{Options, RetryPolicy};
+pub use progress::{PassSummary, Progress};
+pub use watch::{RepositoryPredicate, TagPatterns, Watch};
+
+// The crates that the signatures here speak of. Whoever builds on the engine needs their types, and no edge to them.
+pub use {
+    supercargo_events as events, supercargo_index as index, supercargo_registry as registry, supercargo_store as store,
+};

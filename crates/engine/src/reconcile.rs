@@ -1,0 +1,272 @@
+//! Finding what events missed: the registry's repositories and tags against the store's.
+//!
+//! Nothing is taken for gone because a list lacks it: lists are cut short, filtered by permissions and served by
+//! caches. Each missing tag and each missing repository is asked for by name, and only a 404 counts.
+
+mod repository;
+
+use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
+
+use futures_util::TryStreamExt as _;
+use supercargo_registry::Repository;
+use supercargo_store::{Change, Lane, OnDead, Page, PlaceFilter, Presence, Work};
+use tracing::{debug, error, info, warn};
+
+pub(crate) use self::repository::{Intent, RepositoryPass};
+use crate::failure::{Blame, Class, Trouble, chain};
+use crate::run::revive;
+use crate::shared::{Shared, away};
+use crate::{LastError, PassSummary, Progress, Watch};
+
+/// Repositories of one registry. The largest public registries list a few hundred thousand.
+const REPOSITORIES: usize = 1_000_000;
+
+/// What the store knew of a registry when the engine started.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Before {
+    /// A pass had gone through.
+    pub(crate) reconciled: bool,
+    /// Repositories that had been seen.
+    pub(crate) repositories: HashSet<String>,
+}
+
+/// Reconciles one registry, pass by pass.
+pub(crate) struct Reconciler {
+    shared: Arc<Shared>,
+    watch: Arc<Watch>,
+    before: Before,
+    /// Repositories as the registry listed them last.
+    listed: Option<Vec<Repository>>,
+    /// Repositories whose tags were taken down once in this run: what is new there was pushed since.
+    noted: HashSet<Repository>,
+    /// Repositories that are in trouble and have a job that shows it.
+    troubled: HashSet<Repository>,
+    /// Repositories that were there when the watch began and could not be read yet.
+    pending: HashSet<Repository>,
+    /// No pass has gone through in this run.
+    first: bool,
+    /// Passes in a row that failed.
+    failures: u32,
+}
+
+impl Reconciler {
+    pub(crate) fn new(shared: Arc<Shared>, watch: Arc<Watch>, before: Before) -> Self {
+        Self {
+            shared,
+            watch,
+            before,
+            listed: None,
+            noted: HashSet::new(),
+            troubled: HashSet::new(),
+            pending: HashSet::new(),
+            first: true,
+            failures: 0,
+        }
+    }
+
+    /// Pass after pass, for ever.
+    pub(crate) async fn keep(&mut self) {
+        loop {
+            self.once().await;
+            let options = &self.shared.options;
+            let wait = if self.failures == 0 {
+                options.interval
+            } else {
+                // A registry that comes back is looked at sooner than the interval asks, one that refuses later.
+                let soon = options.retry.pause.wait(self.failures).min(options.interval);
+                soon.max(self.shared.health.pause(self.watch.host()))
+            };
+            tokio::time::sleep(wait).await;
+        }
+    }
+
+    /// One pass, and what came of it told everywhere.
+    pub(crate) async fn once(&mut self) {
+        let host = self.watch.host().to_owned();
+        let shared = Arc::clone(&self.shared);
+        match self.pass().await {
+            Ok((summary, unlisted)) => {
+                self.first = false;
+                self.failures = 0;
+                if shared.registry_answered(&host)
+                    && let Err(error) = revive(&shared, &host).await
+                {
+                    error!(registry = host, error = chain(&error), "dead letters not tried again");
+                }
+                match unlisted {
+                    None => self.went_through(summary).await,
+                    Some(trouble) => self.not_listed(summary, trouble).await,
+                }
+            }
+            Err(trouble) if trouble.class == Class::Store => {
+                self.failures += 1;
+                error!(registry = host, reason = %trouble.reason, "reconcile pass not recorded");
+            }
+            Err(trouble) => {
+                self.failures += 1;
+                shared.monitor.count(|counters| counters.failed_passes += 1);
+                shared.registry_failed(&host, &trouble);
+                self.apply(vec![away(&host, &trouble.reason)]).await;
+            }
+        }
+    }
+
+    async fn went_through(&self, summary: PassSummary) {
+        let (host, monitor) = (self.watch.host().to_owned(), &self.shared.monitor);
+        let now = self.shared.clock.now();
+        monitor.registry(&host, |status| {
+            status.last_reconcile = Some(now);
+            status.last_pass = Some(summary);
+            status.last_error = None;
+        });
+        debug!(registry = host, ?summary, "reconcile pass done");
+        monitor.tell(Progress::Reconciled { registry: host.clone(), summary });
+        self.apply(vec![Change::RegistryReconciled { registry: host }]).await;
+    }
+
+    /// The registry answers, and does not list its repositories: what is known of it is watched all the same, and
+    /// the reason is shown until somebody names the repositories or grants the right to list them.
+    async fn not_listed(&self, summary: PassSummary, trouble: Trouble) {
+        let (host, monitor) = (self.watch.host().to_owned(), &self.shared.monitor);
+        warn!(registry = host, reason = %trouble.reason, "repositories not listed");
+        let at = self.shared.clock.now();
+        let reason = trouble.reason.clone();
+        monitor.count(|counters| counters.failed_passes += 1);
+        monitor.registry(&host, |status| {
+            status.last_pass = Some(summary);
+            status.last_error = Some(LastError { at, reason });
+        });
+        let away = away(&host, &trouble.reason);
+        monitor.tell(Progress::RegistryAway { registry: host.clone(), reason: trouble.reason });
+        self.apply(vec![Change::RegistryReached { registry: host }, away]).await;
+    }
+
+    async fn pass(&mut self) -> Result<(PassSummary, Option<Trouble>), Trouble> {
+        let mut summary = PassSummary::default();
+        let (repositories, unlisted) = self.repositories().await?;
+        for repository in repositories {
+            let pass = RepositoryPass::new(&self.shared, &self.watch, &repository, self.intent(&repository));
+            match pass.run().await {
+                Ok(found) => {
+                    summary.add(&found);
+                    self.pending.remove(&repository);
+                    if self.troubled.remove(&repository) {
+                        self.show(&repository, OnDead::Revive).await;
+                    }
+                    self.noted.insert(repository);
+                }
+                Err(trouble) if trouble.class == Class::Store => return Err(trouble),
+                Err(trouble) => {
+                    if self.shared.blame(&self.watch, &trouble).await == Blame::Registry {
+                        return Err(trouble);
+                    }
+                    summary.failed += 1;
+                    self.repository_failed(repository, &trouble).await;
+                }
+            }
+        }
+        Ok((summary, unlisted))
+    }
+
+    /// What is looked at in this pass: what is configured, or what the registry lists together with what the store
+    /// knows, so that a repository that is no longer listed is asked for by name.
+    async fn repositories(&mut self) -> Result<(BTreeSet<Repository>, Option<Trouble>), Trouble> {
+        if !self.watch.repositories.is_empty() {
+            return Ok((self.watch.repositories.iter().cloned().collect(), None));
+        }
+        let mut unlisted = None;
+        if self.listed.is_none() || self.watch.refresh_registry {
+            match list(&self.watch).await {
+                Ok(listed) => self.listed = Some(listed),
+                Err(trouble) if self.shared.blame(&self.watch, &trouble).await == Blame::Registry => {
+                    return Err(trouble);
+                }
+                Err(trouble) => unlisted = Some(trouble),
+            }
+        }
+        let listed = self.listed.iter().flatten().filter(|repository| self.watch.has_repository(repository));
+        let mut repositories: BTreeSet<Repository> = listed.cloned().collect();
+        let known = known_repositories(&self.shared, self.watch.host(), Presence::Present).await?;
+        repositories.extend(
+            known
+                .iter()
+                .filter_map(|name| name.parse().ok())
+                .filter(|repository| self.watch.has_repository(repository)),
+        );
+        Ok((repositories, unlisted))
+    }
+
+    fn intent(&self, repository: &Repository) -> Intent {
+        // Seen for the first time, and not because somebody has just made it: in the first pass ever, or because the
+        // configuration names it since the last run.
+        let begins_now = self.first
+            && !self.noted.contains(repository)
+            && !self.before.repositories.contains(repository.as_str())
+            && (!self.before.reconciled || self.watch.repositories.contains(repository));
+        let begins = begins_now || self.pending.contains(repository);
+        Intent {
+            lane: if begins && self.watch.all_images { Lane::Backfill } else { Lane::Reconcile },
+            // Without `all_images`, what was there before the watch began is only noted.
+            note_only: begins && !self.watch.all_images,
+            complete: self.first && self.watch.all_images,
+        }
+    }
+
+    /// A repository that cannot be read while its registry answers: shown as a job that fails with the reason.
+    async fn repository_failed(&mut self, repository: Repository, trouble: &Trouble) {
+        warn!(registry = self.watch.host(), %repository, reason = %trouble.reason, "repository not read");
+        if self.intent(&repository).note_only {
+            self.pending.insert(repository.clone());
+        }
+        if self.troubled.insert(repository.clone()) {
+            self.show(&repository, OnDead::Keep).await;
+        }
+    }
+
+    async fn show(&self, repository: &Repository, on_dead: OnDead) {
+        let work = Work::Refresh { repository: self.watch.name(repository), reference: None };
+        let job = self.shared.job(work, Lane::Reconcile).with_on_dead(on_dead);
+        self.apply(vec![Change::Enqueue(job)]).await;
+    }
+
+    /// Records what the next pass finds anew if it gets lost.
+    async fn apply(&self, changes: Vec<Change>) {
+        if let Err(error) = self.shared.store.apply(changes).await {
+            error!(registry = self.watch.host(), %error, "state of the registry not recorded");
+        }
+    }
+}
+
+async fn list(watch: &Watch) -> Result<Vec<Repository>, Trouble> {
+    let mut stream = watch.registry.repositories();
+    let mut repositories = Vec::new();
+    while let Some(repository) = stream.try_next().await? {
+        if repositories.len() == REPOSITORIES {
+            let message = format!("list repositories: more than {REPOSITORIES}; name those to watch");
+            return Err(Trouble::new(Class::Final, "limit-exceeded", message));
+        }
+        repositories.push(repository);
+    }
+    info!(registry = watch.host(), repositories = repositories.len(), "repositories listed");
+    Ok(repositories)
+}
+
+/// The names of a registry's repositories, by the store.
+pub(crate) async fn known_repositories(
+    shared: &Shared,
+    registry: &str,
+    presence: Presence,
+) -> Result<HashSet<String>, Trouble> {
+    let filter = PlaceFilter { registry: Some(registry.to_owned()), repository: None, presence };
+    let mut names = HashSet::new();
+    let mut page = Page::first(Page::LIMIT);
+    loop {
+        let listing = shared.store.repositories(&filter, &page).await?;
+        names.extend(listing.items.into_iter().map(|state| state.name.repository));
+        match listing.next {
+            Some(next) => page = Page::after(next, Page::LIMIT),
+            None => return Ok(names),
+        }
+    }
+}

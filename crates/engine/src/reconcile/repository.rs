@@ -1,0 +1,215 @@
+//! One repository's tags against the store's.
+
+use std::collections::{HashMap, HashSet};
+
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use serde_json::json;
+use supercargo_index::Digest;
+use supercargo_registry::{ErrorKind, RegistryExt as _, Repository, Tag, TagName, Target};
+use supercargo_store::{Change, DeliveryKind, Lane, OnDead, RepositoryName, TagOrDigest, Work};
+
+use crate::failure::Trouble;
+use crate::job::{is_settled, manifest_of_gone_tag};
+use crate::shared::Shared;
+use crate::{PassSummary, Progress, Watch};
+
+/// Tags of one repository. Some build systems have left a few hundred thousand behind.
+const TAGS: usize = 1_000_000;
+
+/// Changes of one transaction. Enough to make its cost small, few enough that workers get their turn.
+const BATCH: usize = 500;
+
+/// What a pass does with what it finds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Intent {
+    /// Where the work goes.
+    pub(crate) lane: Lane,
+    /// Take down what the tags point at, and index nothing.
+    pub(crate) note_only: bool,
+    /// Look into the ledger for tags that have not changed, too.
+    pub(crate) complete: bool,
+}
+
+impl Default for Intent {
+    fn default() -> Self {
+        Self { lane: Lane::Reconcile, note_only: false, complete: false }
+    }
+}
+
+/// A pass over one repository.
+pub(crate) struct RepositoryPass<'a> {
+    shared: &'a Shared,
+    watch: &'a Watch,
+    repository: &'a Repository,
+    name: RepositoryName,
+    intent: Intent,
+}
+
+/// A tag, and what it points at now.
+struct Found {
+    tag: Tag,
+    digest: Digest,
+}
+
+impl<'a> RepositoryPass<'a> {
+    pub(crate) fn new(shared: &'a Shared, watch: &'a Watch, repository: &'a Repository, intent: Intent) -> Self {
+        Self { shared, watch, repository, name: watch.name(repository), intent }
+    }
+
+    /// Compares and records. An error has inferred nothing; what was recorded before it stays right.
+    pub(crate) async fn run(&self) -> Result<PassSummary, Trouble> {
+        let stored = self.shared.stored_tags(&self.name).await?;
+        let listed = match self.watch.registry.image_tags(self.repository, TAGS).await {
+            Ok(tags) => tags,
+            Err(error) if error.kind() == ErrorKind::NotFound => return self.confirm_gone(stored, error).await,
+            Err(error) => return Err(error.into()),
+        };
+        let mut wanted: Vec<Tag> = listed.into_iter().filter(|tag| self.watch.has_tag(&tag.name)).collect();
+        let names: HashSet<&str> = wanted.iter().map(|tag| tag.name.as_str()).collect();
+        // Tags that the list lacks are asked for like those that it names without a digest.
+        let missing: Vec<Tag> = stored
+            .keys()
+            .filter(|tag| !names.contains(tag.as_str()))
+            .filter_map(|tag| tag.parse::<TagName>().ok())
+            .map(Tag::from)
+            .collect();
+        drop(names);
+        let mut summary = PassSummary { repositories: 1, tags: wanted.len(), ..PassSummary::default() };
+        wanted.extend(missing);
+
+        self.commit(vec![Change::RepositorySeen { repository: self.name.clone() }]).await?;
+        let mut wanted = wanted.into_iter().peekable();
+        while wanted.peek().is_some() {
+            let mut batch = Vec::new();
+            let mut found = Vec::new();
+            for item in self.look_up_all(wanted.by_ref().take(BATCH)).await? {
+                match item {
+                    Ok(tag) => found.push(tag),
+                    Err(gone) => self.tag_gone(&gone, &stored, &mut batch, &mut summary),
+                }
+            }
+            self.compare(found, &stored, &mut batch, &mut summary).await?;
+            self.commit(batch).await?;
+        }
+        Ok(summary)
+    }
+
+    /// What tags point at, in any order: `Err` inside for those that the registry says are gone.
+    async fn look_up_all(&self, tags: impl Iterator<Item = Tag>) -> Result<Vec<Result<Found, TagName>>, Trouble> {
+        // Collected, because a closure within the stream would keep the future from being spawned.
+        let lookups: Vec<_> = tags.map(|tag| self.look_up(tag)).collect();
+        stream::iter(lookups).buffer_unordered(self.shared.options.lookups.max(1)).try_collect().await
+    }
+
+    async fn look_up(&self, tag: Tag) -> Result<Result<Found, TagName>, Trouble> {
+        if let Some(digest) = tag.digest.clone() {
+            return Ok(Ok(Found { tag, digest }));
+        }
+        match self.watch.registry.resolve(self.repository, &Target::Tag(tag.name.clone())).await {
+            Ok(descriptor) => Ok(Ok(Found { digest: descriptor.digest().clone(), tag })),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Err(tag.name)),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn compare(
+        &self,
+        found: Vec<Found>,
+        stored: &HashMap<String, Digest>,
+        batch: &mut Vec<Change>,
+        summary: &mut PassSummary,
+    ) -> Result<(), Trouble> {
+        let unchanged = |found: &Found| stored.get(found.tag.name.as_str()) == Some(&found.digest);
+        let candidates: Vec<Found> =
+            found.into_iter().filter(|found| self.intent.complete || !unchanged(found)).collect();
+        let digests: Vec<Digest> = candidates.iter().map(|found| found.digest.clone()).collect();
+        let ledger = self.shared.store.ledger(self.shared.indexer.version(), &digests).await?;
+        let here: HashSet<&Digest> = stored.values().collect();
+        for found in candidates {
+            let settled = ledger.get(&found.digest).is_some_and(is_settled);
+            let changed = !unchanged(&found);
+            if changed {
+                summary.changed += 1;
+                summary.noted += usize::from(self.intent.note_only);
+                batch.push(Change::TagSeen {
+                    repository: self.name.clone(),
+                    tag: found.tag.name.to_string(),
+                    digest: found.digest.clone(),
+                    pushed_at: found.tag.pushed_at,
+                });
+            }
+            // What is indexed, and known in this very repository, needs its pointer moved and no more.
+            if self.intent.note_only && changed_first_time(stored, &found) || settled && here.contains(&found.digest) {
+                continue;
+            }
+            let lane = if changed { self.intent.lane } else { Lane::Backfill };
+            let work = Work::Index { repository: self.name.clone(), reference: TagOrDigest::Digest(found.digest) };
+            // What was given up is tried again for something that changed, not for each pass that meets it.
+            let on_dead = if changed { OnDead::Revive } else { OnDead::Keep };
+            batch.push(Change::Enqueue(self.shared.job(work.clone(), lane).with_on_dead(on_dead)));
+            self.shared.monitor.tell(Progress::Queued { work, lane });
+        }
+        Ok(())
+    }
+
+    fn tag_gone(
+        &self,
+        tag: &TagName,
+        stored: &HashMap<String, Digest>,
+        batch: &mut Vec<Change>,
+        summary: &mut PassSummary,
+    ) {
+        let Some(digest) = stored.get(tag.as_str()) else { return };
+        summary.gone += 1;
+        batch.push(Change::TagGone { repository: self.name.clone(), tag: tag.to_string() });
+        let job = self.shared.job(manifest_of_gone_tag(&self.name, digest), self.intent.lane);
+        batch.push(Change::Enqueue(job));
+        batch.extend(self.shared.deliveries(DeliveryKind::Gone, &self.name, digest, &json!({ "tag": tag.as_str() })));
+        let reference = Some(TagOrDigest::Tag(tag.to_string()));
+        self.shared.monitor.tell(Progress::Gone { repository: self.name.clone(), reference });
+    }
+
+    /// The registry has no list for this repository. It is gone if none of its tags is there either: some registries
+    /// have no tag lists at all, or answer 404 to those who may pull and not list.
+    async fn confirm_gone(
+        &self,
+        stored: HashMap<String, Digest>,
+        error: supercargo_registry::Error,
+    ) -> Result<PassSummary, Trouble> {
+        if stored.is_empty() && !self.is_known().await? {
+            return Err(error.into());
+        }
+        let tags: Vec<Tag> = stored.keys().filter_map(|tag| tag.parse::<TagName>().ok()).map(Tag::from).collect();
+        let mut tags = tags.into_iter().peekable();
+        while tags.peek().is_some() {
+            if self.look_up_all(tags.by_ref().take(BATCH)).await?.iter().any(Result::is_ok) {
+                return Err(error.into());
+            }
+        }
+        let mut changes = vec![Change::RepositoryGone { repository: self.name.clone() }];
+        for digest in stored.values().collect::<HashSet<_>>() {
+            changes.extend(self.shared.deliveries(DeliveryKind::Gone, &self.name, digest, &json!({})));
+        }
+        self.commit(changes).await?;
+        self.shared.monitor.tell(Progress::Gone { repository: self.name.clone(), reference: None });
+        Ok(PassSummary { repositories: 1, gone: 1, ..PassSummary::default() })
+    }
+
+    async fn is_known(&self) -> Result<bool, Trouble> {
+        let filter = supercargo_store::PlaceFilter::repository(&self.name);
+        let listing = self.shared.store.repositories(&filter, &supercargo_store::Page::first(1)).await?;
+        Ok(!listing.items.is_empty())
+    }
+
+    async fn commit(&self, changes: Vec<Change>) -> Result<(), Trouble> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        Ok(self.shared.store.apply(changes).await?)
+    }
+}
+
+/// A tag that was noted before and has moved was pushed since, whatever the pass is for.
+fn changed_first_time(stored: &HashMap<String, Digest>, found: &Found) -> bool {
+    !stored.contains_key(found.tag.name.as_str())
+}

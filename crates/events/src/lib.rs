@@ -1,0 +1,50 @@
+//! Registry notifications to events.
+//!
+//! Registries announce pushes and deletes in a dozen formats, each with its own way to prove who sent it and
+//! its own idea of which HTTP answer ends a delivery. A [`Source`] is one such format: a pure function from a
+//! [`Request`] (headers, query, raw body) to a [`Reception`], which says what happened and which [`Answer`]
+//! this sender needs. Nothing here touches a network, a clock or a store: the caller stores the events,
+//! then sends the answer.
+//!
+//! Events are hints. They may come twice, late, out of order, from a replay, or not at all; whoever receives
+//! one asks the registry what is true. So a [`RegistryEvent`] carries names, never a state to apply.
+//!
+//! # Examples
+//!
+//! ```
+//! use http::{HeaderMap, Method};
+//! use supercargo_events::{Action, Request, Secret, SourceConfig, Verdict, build};
+//!
+//! let source = build("distribution", SourceConfig::new([Secret::new("correct horse battery")]))?;
+//!
+//! let mut headers = HeaderMap::new();
+//! headers.insert("authorization", "Bearer correct horse battery".parse()?);
+//! headers.insert("content-type", "application/vnd.docker.distribution.events.v2+json".parse()?);
+//! let body = br#"{"events": [{
+//!     "id": "f3a1", "action": "push", "request": {"host": "registry.example.com"},
+//!     "target": {"mediaType": "application/vnd.oci.image.manifest.v1+json", "repository": "team/app", "tag": "1.0"}
+//! }]}"#;
+//!
+//! let reception = source.receive(&Request { method: &Method::POST, headers: &headers, query: None, body });
+//! let Verdict::Events(events) = reception.verdict else { panic!("a push is an event") };
+//! assert_eq!((events[0].action, events[0].repository.as_str()), (Action::Pushed, "team/app"));
+//! assert!(reception.answer.status.is_success());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod answer;
+mod auth;
+mod distribution;
+mod error;
+mod event;
+mod grammar;
+mod secret;
+mod source;
+
+pub use answer::{Answer, Reception, Verdict};
+pub use auth::{Authentication, HeaderSecret};
+pub use distribution::DistributionSource;
+pub use error::{Error, ErrorKind, Result};
+pub use event::{Action, EventTime, RegistryEvent};
+pub use secret::Secret;
+pub use source::{PROVIDERS, Provider, Request, Source, SourceConfig, build};
