@@ -127,9 +127,9 @@ impl Trouble {
     }
 }
 
-impl From<supercargo_index::Error> for Trouble {
-    fn from(error: supercargo_index::Error) -> Self {
-        use supercargo_index::ErrorKind as Kind;
+impl From<supercargo_registry::index::Error> for Trouble {
+    fn from(error: supercargo_registry::index::Error) -> Self {
+        use supercargo_registry::index::ErrorKind as Kind;
         let message = chain(&error);
         // The registry's own error, wherever the indexer met it, says most about what to do.
         if let Some(cause) = find_registry_error(&error) {
@@ -249,7 +249,7 @@ mod tests {
     #[test]
     fn the_registrys_error_is_found_behind_the_indexers() {
         let inner = supercargo_registry::Error::new(ErrorKind::Network, "read blob: connection reset");
-        let error = supercargo_index::Error::from_source("read layer", true, io::Error::other(inner));
+        let error = supercargo_registry::index::Error::from_source("read layer", true, io::Error::other(inner));
         let trouble = Trouble::from(error);
         assert_eq!((trouble.class, trouble.reason.kind.as_str()), (Class::Passing, "network"));
         assert_eq!(trouble.reason.message, "read layer: read blob: connection reset");

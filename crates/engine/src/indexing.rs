@@ -1,7 +1,7 @@
 //! Who turns an image into metadata.
 
 use async_trait::async_trait;
-use supercargo_index::{ImageMetadata, ImageSource, Indexer, Result};
+use supercargo_registry::index::{ImageMetadata, ImageSource, Indexer, Result};
 
 /// Turns an image into metadata: [`Indexer`] does, and whatever stands in for it.
 #[async_trait]

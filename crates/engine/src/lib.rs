@@ -18,7 +18,7 @@
 //! ```
 //! use std::sync::Arc;
 //! use supercargo_engine::{Engine, Watch};
-//! use supercargo_index::Indexer;
+//! use supercargo_registry::index::Indexer;
 //! use supercargo_registry::MemoryRegistry;
 //! use supercargo_store::{ImageFilter, MemoryStore, Page, Store};
 //!
@@ -72,5 +72,5 @@ pub use watch::{RepositoryPredicate, TagPatterns, Watch};
 
 // The crates that the signatures here speak of. Whoever builds on the engine needs their types, and no edge to them.
 pub use {
-    supercargo_events as events, supercargo_index as index, supercargo_registry as registry, supercargo_store as store,
+    supercargo_events as events, supercargo_registry as registry, supercargo_registry::index, supercargo_store as store,
 };

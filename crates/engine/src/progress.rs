@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde::Serialize;
-use supercargo_index::{Digest, Platform};
+use supercargo_registry::index::{Digest, Platform};
 use supercargo_store::{JobId, Lane, Reason, RepositoryName, TagOrDigest, Work};
 
 /// Something that happened. For people who watch and for logs: whoever listens too slowly misses some, so nothing

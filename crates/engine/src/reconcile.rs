@@ -178,7 +178,13 @@ impl Reconciler {
         let mut unlisted = None;
         if self.listed.is_none() || self.watch.refresh_registry {
             match list(&self.watch).await {
-                Ok(listed) => self.listed = Some(listed),
+                Ok(listed) => {
+                    // With `refresh_registry` this comes with every pass.
+                    if self.listed.as_ref().map(Vec::len) != Some(listed.len()) {
+                        info!(registry = self.watch.host(), repositories = listed.len(), "repositories listed");
+                    }
+                    self.listed = Some(listed);
+                }
                 Err(trouble) if self.shared.blame(&self.watch, &trouble).await == Blame::Registry => {
                     return Err(trouble);
                 }
@@ -248,7 +254,6 @@ async fn list(watch: &Watch) -> Result<Vec<Repository>, Trouble> {
         }
         repositories.push(repository);
     }
-    info!(registry = watch.host(), repositories = repositories.len(), "repositories listed");
     Ok(repositories)
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use supercargo_index::Digest;
+use supercargo_registry::index::Digest;
 use supercargo_registry::{ErrorKind as Kind, Repository};
 use supercargo_store::{
     Change, Lane, NewDelivery, NewJob, Page, PlaceFilter, Reason, RepositoryName, Store, TagOrDigest, Work,

@@ -66,4 +66,6 @@ pub use oci_spec::distribution::Reference;
 pub use oci_spec::image::{Descriptor, Digest};
 pub use registry::{Capabilities, Listing, Referrer, Registry, Tag};
 pub use secret::Secret;
+/// The indexer that images are handed to; whoever talks of both needs the same version.
+pub use supercargo_index as index;
 pub use supercargo_index::ManifestDocument;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::json;
-use supercargo_index::{Digest, ImageMetadata};
+use supercargo_registry::index::{Digest, ImageMetadata};
 use supercargo_registry::{
     ErrorKind, ImageSet, PlatformImage, Registry, RegistryExt, RegistryImage, TagName, media_type,
 };
@@ -131,7 +131,7 @@ async fn index(
     let started = Instant::now();
     let metadata = match shared.indexer.index(&source).await {
         Ok(metadata) => metadata,
-        Err(error) if error.kind() == supercargo_index::ErrorKind::Unsupported => {
+        Err(error) if error.kind() == supercargo_registry::index::ErrorKind::Unsupported => {
             refuse(shared, name, &digest, &crate::failure::chain(&error), outcome);
             return Ok(());
         }

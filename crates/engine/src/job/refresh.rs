@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use serde_json::json;
-use supercargo_index::Digest;
 use supercargo_registry::ErrorKind;
+use supercargo_registry::index::Digest;
 use supercargo_store::{Change, DeliveryKind, Job, Lane, RepositoryName, TagOrDigest, Work};
 
 use super::Outcome;

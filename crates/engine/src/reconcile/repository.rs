@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::json;
-use supercargo_index::Digest;
+use supercargo_registry::index::Digest;
 use supercargo_registry::{ErrorKind, RegistryExt as _, Repository, Tag, TagName, Target};
 use supercargo_store::{Change, DeliveryKind, Lane, OnDead, RepositoryName, TagOrDigest, Work};
 

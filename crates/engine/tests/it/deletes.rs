@@ -35,6 +35,18 @@ async fn a_deleted_tag_is_found_by_a_pass() {
 }
 
 #[tokio::test]
+async fn a_manifest_that_went_with_its_tag_is_found_by_a_pass() {
+    let (ship, one, two) = two_tags().await;
+    ship.registry.inner.delete_tag(&app(), &"1.0".parse().unwrap());
+    ship.sail().await;
+    assert_eq!(ship.digests().await, [one, two.clone()].into(), "a manifest without a tag is there");
+    ship.registry.inner.delete_manifest(&app(), &two);
+    ship.sail().await;
+    assert!(!ship.digests().await.contains(&two));
+    assert!(ship.tag_names().await.is_empty());
+}
+
+#[tokio::test]
 async fn a_tag_that_a_list_leaves_out_is_not_gone() {
     let (ship, ..) = two_tags().await;
     ship.registry.switches.hidden_tags.lock().unwrap().insert("1.0".to_owned());

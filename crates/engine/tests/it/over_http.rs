@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::{HeaderMap, Method, StatusCode};
 use supercargo_engine::{Backoff, Engine, Options, RetryPolicy, Summary, Watch};
 use supercargo_events::{DistributionSource, Request, SourceConfig};
-use supercargo_index::Indexer;
+use supercargo_registry::index::Indexer;
 use supercargo_registry::{Credential, OciRegistry, Registry, Retry, TransportConfig};
 use supercargo_store::{
     ImageFilter, Page, PlaceFilter, Problem, ProblemFilter, ProblemState, SqliteOptions, SqliteStore, Store,

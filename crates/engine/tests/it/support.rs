@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::stream::{self, BoxStream, StreamExt as _};
 use supercargo_engine::{Backoff, Engine, ImageIndexer, Options, RetryPolicy, Summary, Watch};
-use supercargo_index::{ImageMetadata, ImageSource, Indexer};
+use supercargo_registry::index::{ImageMetadata, ImageSource, Indexer};
 use supercargo_registry::{
     Blob, Capabilities, Descriptor, Digest, Error, ErrorKind, ManifestDocument, MemoryRegistry, Referrer, Registry,
     Repository, Result, Tag, Target,
@@ -199,7 +199,7 @@ impl ImageIndexer for Gated {
         self.indexer.version()
     }
 
-    async fn index(&self, source: &dyn ImageSource) -> supercargo_index::Result<ImageMetadata> {
+    async fn index(&self, source: &dyn ImageSource) -> supercargo_registry::index::Result<ImageMetadata> {
         self.runs.fetch_add(1, Ordering::SeqCst);
         self.gate.acquire().await.unwrap().forget();
         let digest = source.manifest().await?.digest.to_string();
@@ -207,7 +207,7 @@ impl ImageIndexer for Gated {
         let broken = self.broken.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
         if broken.is_ok() {
             let cause = Error::new(ErrorKind::Network, "read blob: connection reset");
-            return Err(supercargo_index::Error::from_source("read layer", true, cause));
+            return Err(supercargo_registry::index::Error::from_source("read layer", true, cause));
         }
         self.indexer.index(source).await
     }
