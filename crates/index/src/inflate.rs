@@ -1,6 +1,10 @@
-//! A layer's bytes, hashed as they arrive and inflated as they are asked for.
+//! A layer's bytes, hashed as they arrive, inflated chunk by chunk, and looked at in place.
 
-use std::io::{self, BufRead, BufReader, Read};
+mod piped;
+
+use std::io::{self, BufReader, Read};
+
+pub(crate) use piped::pipe;
 
 use sha2::{Digest as _, Sha256, Sha384, Sha512};
 
@@ -188,32 +192,38 @@ impl<R: Read> Decoder<R> {
     }
 }
 
-/// A layer's tar, inflated into a window that the walker looks into without copying.
-pub(crate) struct Inflated<R: Read> {
-    decoder: Decoder<R>,
-    window: Box<[u8]>,
-    start: usize,
-    end: usize,
-    /// Bytes inflated so far.
-    total: u64,
-    diff_id: Option<Hasher>,
-    layer_size: u64,
-    ratio: u64,
+/// The inflated tar, chunk by chunk.
+pub(crate) trait Chunks {
+    /// Puts the next chunk in the place of `chunk`; an empty one at the end. All chunks but the last are of the same
+    /// size, a multiple of tar's 512 bytes.
+    fn next(&mut self, chunk: &mut Vec<u8>) -> io::Result<()>;
+
+    /// Reads what is left of the blob as it is stored, inflating nothing, and says what was read in all.
+    fn finish(self) -> BlobFacts;
 }
 
 /// What is known of a blob once it was read to its end.
 pub(crate) struct BlobFacts {
     pub(crate) digest: Digest,
     pub(crate) read: u64,
-    pub(crate) inflated: u64,
-    pub(crate) diff_id: Option<Digest>,
     /// The source's own failure, if that is what ended the reading.
     pub(crate) failure: Option<io::Error>,
 }
 
-impl<R: Read> Inflated<R> {
+/// Inflates where it is asked to.
+pub(crate) struct Inflater<R: Read> {
+    decoder: Decoder<R>,
+    /// Bytes inflated so far.
+    total: u64,
+    layer_size: u64,
+    ratio: u64,
+    /// Bytes that the blob has by its descriptor: one that is longer is not read on for ever.
+    at_most: u64,
+}
+
+impl<R: Read> Inflater<R> {
     /// Begins to read. A compression that is not supported is [`io::ErrorKind::Unsupported`].
-    pub(crate) fn open(inner: R, hasher: Hasher, diff_id: bool, limits: &Limits, stop: Stop) -> io::Result<Self> {
+    pub(crate) fn open(inner: R, hasher: Hasher, at_most: u64, limits: &Limits, stop: Stop) -> io::Result<Self> {
         let mut blob = Blob { inner, hasher, read: 0, stop, failure: None };
         let mut head = Vec::with_capacity(16);
         (&mut blob).take(16).read_to_end(&mut head)?;
@@ -231,43 +241,112 @@ impl<R: Read> Inflated<R> {
                 return Err(io::Error::new(io::ErrorKind::Unsupported, format!("{name} compression")));
             }
         };
-        Ok(Self {
-            decoder,
-            window: vec![0; CHUNK].into_boxed_slice(),
-            start: 0,
-            end: 0,
-            total: 0,
-            diff_id: diff_id.then(Hasher::sha256),
-            layer_size: limits.layer_size,
-            ratio: limits.inflation_ratio,
-        })
+        Ok(Self { decoder, total: 0, layer_size: limits.layer_size, ratio: limits.inflation_ratio, at_most })
+    }
+
+    fn check_limits(&self) -> io::Result<()> {
+        if self.total > self.layer_size {
+            let message = format!("the layer inflates to more than {} bytes (layer_size)", self.layer_size);
+            return Err(io::Error::other(OverLimit(message)));
+        }
+        let stored = self.decoder.blob().read;
+        if self.total > RATIO_JUDGED_FROM && self.total / self.ratio > stored {
+            let message =
+                format!("{stored} stored bytes inflate to more than {} times as many (inflation_ratio)", self.ratio);
+            return Err(io::Error::other(OverLimit(message)));
+        }
+        Ok(())
+    }
+}
+
+impl<R: Read> Chunks for Inflater<R> {
+    fn next(&mut self, chunk: &mut Vec<u8>) -> io::Result<()> {
+        chunk.resize(CHUNK, 0);
+        let mut filled = 0;
+        while filled < CHUNK {
+            match self.decoder.read(&mut chunk[filled..]) {
+                Ok(0) => break,
+                Ok(n) => filled += n,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        chunk.truncate(filled);
+        self.total += filled as u64;
+        self.check_limits()
+    }
+
+    fn finish(self) -> BlobFacts {
+        let mut blob = self.decoder.into_blob();
+        let left = self.at_most.saturating_add(1).saturating_sub(blob.read);
+        if blob.failure.is_none() {
+            // A failure is kept in the blob.
+            let _ = io::copy(&mut (&mut blob).take(left), &mut io::sink());
+        }
+        BlobFacts { digest: blob.hasher.finish(), read: blob.read, failure: blob.failure }
+    }
+}
+
+/// A layer's tar, inflated into a window that the walker looks into without copying.
+pub(crate) struct Inflated<C> {
+    chunks: C,
+    window: Vec<u8>,
+    start: usize,
+    total: u64,
+    diff_id: Hasher,
+}
+
+impl<C: Chunks> Inflated<C> {
+    pub(crate) fn new(chunks: C) -> Self {
+        Self { chunks, window: Vec::new(), start: 0, total: 0, diff_id: Hasher::sha256() }
     }
 
     /// The inflated bytes at hand; empty only at the end of the stream.
     pub(crate) fn window(&mut self) -> io::Result<&[u8]> {
-        if self.start == self.end {
+        if self.start == self.window.len() {
             self.start = 0;
-            self.end = 0;
-            self.fill()?;
+            let next = self.chunks.next(&mut self.window);
+            self.arrived(0, next)?;
         }
-        Ok(&self.window[self.start..self.end])
+        Ok(&self.window[self.start..])
     }
 
-    /// The next `n` inflated bytes, or fewer at the end of the stream. `n` is far less than the window.
+    /// The next `n` inflated bytes, or fewer at the end of the stream.
     pub(crate) fn peek(&mut self, n: usize) -> io::Result<&[u8]> {
-        if self.end - self.start < n {
-            self.window.copy_within(self.start..self.end, 0);
-            self.end -= self.start;
+        // Chunks end where headers begin, so this is for archives that are not laid out in blocks.
+        while self.start > 0 && self.start < self.window.len() && self.window.len() - self.start < n {
+            self.window.drain(..self.start);
             self.start = 0;
-            while self.end < n && self.fill()? > 0 {}
         }
-        Ok(&self.window[self.start..self.end.min(self.start + n)])
+        if self.window.len() > self.start {
+            let mut more = Vec::new();
+            while self.window.len() - self.start < n {
+                let next = self.chunks.next(&mut more);
+                let before = self.window.len();
+                self.window.append(&mut more);
+                self.arrived(before, next)?;
+                if self.window.len() == before {
+                    break;
+                }
+            }
+        }
+        let window = self.window()?;
+        Ok(&window[..window.len().min(n)])
+    }
+
+    fn arrived(&mut self, from: usize, result: io::Result<()>) -> io::Result<()> {
+        if result.is_err() {
+            self.window.truncate(from);
+        }
+        self.diff_id.update(&self.window[from..]);
+        self.total += (self.window.len() - from) as u64;
+        result
     }
 
     /// Passes over bytes that [`window`](Self::window) or [`peek`](Self::peek) showed.
     pub(crate) fn consume(&mut self, n: usize) {
         self.start += n;
-        debug_assert!(self.start <= self.end, "only bytes that were shown are consumed");
+        debug_assert!(self.start <= self.window.len(), "only bytes that were shown are consumed");
     }
 
     /// Passes over `n` bytes. `false` if the stream ends before.
@@ -287,72 +366,23 @@ impl<R: Read> Inflated<R> {
     /// Passes over the rest of the stream.
     pub(crate) fn drain(&mut self) -> io::Result<()> {
         while !self.window()?.is_empty() {
-            self.start = self.end;
+            self.start = self.window.len();
         }
         Ok(())
     }
 
-    fn fill(&mut self) -> io::Result<usize> {
-        let n = loop {
-            match self.decoder.read(&mut self.window[self.end..]) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                result => break result?,
-            }
-        };
-        if let Some(hash) = &mut self.diff_id {
-            hash.update(&self.window[self.end..self.end + n]);
-        }
-        self.end += n;
-        self.total += n as u64;
-        if self.total > self.layer_size {
-            let message = format!("the layer inflates to more than {} bytes (layer_size)", self.layer_size);
-            return Err(io::Error::other(OverLimit(message)));
-        }
-        let stored = self.decoder.blob().read;
-        if self.total > RATIO_JUDGED_FROM && self.total / self.ratio > stored {
-            let message =
-                format!("{stored} stored bytes inflate to more than {} times as many (inflation_ratio)", self.ratio);
-            return Err(io::Error::other(OverLimit(message)));
-        }
-        Ok(n)
-    }
-
-    /// Reads what is left of the blob as it is stored, inflating nothing, and says what was read in all.
-    /// `at_most` bounds the blob: one that is longer than its descriptor says is not read on for ever.
-    pub(crate) fn finish(self, whole: bool, at_most: u64) -> BlobFacts {
-        let (inflated, diff_id) = (self.total, self.diff_id);
-        let mut blob = self.decoder.into_blob();
-        let left = at_most.saturating_add(1).saturating_sub(blob.read);
-        if blob.failure.is_none() {
-            // A failure is kept in the blob.
-            let _ = io::copy(&mut (&mut blob).take(left), &mut io::sink());
-        }
-        BlobFacts {
-            digest: blob.hasher.finish(),
-            read: blob.read,
-            inflated,
-            diff_id: diff_id.filter(|_| whole).map(Hasher::finish),
-            failure: blob.failure,
-        }
+    /// The bytes inflated and their digest; true only once the stream was read to its end.
+    pub(crate) fn finish(self) -> (u64, Digest, BlobFacts) {
+        (self.total, self.diff_id.finish(), self.chunks.finish())
     }
 }
 
-impl<R: Read> Read for Inflated<R> {
+impl<C: Chunks> Read for Inflated<C> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let window = self.window()?;
         let n = window.len().min(buffer.len());
         buffer[..n].copy_from_slice(&window[..n]);
         self.consume(n);
         Ok(n)
-    }
-}
-
-impl<R: Read> BufRead for Inflated<R> {
-    fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        self.window()
-    }
-
-    fn consume(&mut self, n: usize) {
-        Inflated::consume(self, n);
     }
 }

@@ -4,7 +4,7 @@ use std::io::{self, Read};
 
 use crate::budget::Budget;
 use crate::cataloger::Selection;
-use crate::inflate::{Cancelled, Hasher, Inflated, OverLimit, Stop};
+use crate::inflate::{BlobFacts, Cancelled, Chunks, Hasher, Inflated, Inflater, OverLimit, Stop, pipe};
 use crate::paths::normalise;
 use crate::tar::{TarEntry, TarError, TarReader, TypeFlag};
 use crate::{
@@ -66,56 +66,89 @@ pub(crate) struct Context<'a> {
 impl Context<'_> {
     /// As [`read_layer`]; `stop` is told of progress and may end the work.
     pub(crate) fn read(&self, reader: impl Read, descriptor: &Descriptor, stop: Stop) -> Result<LayerIndex> {
-        let context = |error: Error| error.with_context(format_args!("read layer {}", descriptor.digest()));
-        let media_type = descriptor.media_type().to_string();
-        if media_type.ends_with("+encrypted") {
-            return Err(context(Error::new(ErrorKind::Unsupported, "it is encrypted")));
+        let read = self.open(reader, descriptor, stop).and_then(|inflater| self.walk(inflater, descriptor));
+        read.map_err(|error| error.with_context(format_args!("read layer {}", descriptor.digest())))
+    }
+
+    /// As [`read`](Self::read), with inflation on a thread of its own.
+    pub(crate) fn read_on_two_threads(
+        &self,
+        reader: impl Read + Send,
+        descriptor: &Descriptor,
+        stop: Stop,
+    ) -> Result<LayerIndex> {
+        let read = self.open(reader, descriptor, stop).and_then(|inflater| {
+            std::thread::scope(|scope| {
+                let chunks = pipe(scope, inflater)
+                    .map_err(|error| Error::from_source("start a thread to inflate on", true, error))?;
+                self.walk(chunks, descriptor)
+            })
+        });
+        read.map_err(|error| error.with_context(format_args!("read layer {}", descriptor.digest())))
+    }
+
+    fn open<R: Read>(&self, reader: R, descriptor: &Descriptor, stop: Stop) -> Result<Inflater<R>> {
+        if descriptor.media_type().to_string().ends_with("+encrypted") {
+            return Err(Error::new(ErrorKind::Unsupported, "it is encrypted"));
         }
         let Some(hasher) = Hasher::like(descriptor.digest()) else {
             let message = format!("its digest algorithm {} is not known", descriptor.digest().algorithm());
-            return Err(context(Error::new(ErrorKind::Unsupported, message)));
+            return Err(Error::new(ErrorKind::Unsupported, message));
         };
-        let mut stream =
-            Inflated::open(reader, hasher, true, self.limits, stop).map_err(|error| context(stream_error(error)))?;
+        Inflater::open(reader, hasher, descriptor.size(), self.limits, stop).map_err(|error| match error.kind() {
+            io::ErrorKind::Unsupported => Error::new(ErrorKind::Unsupported, format!("{error} is not supported")),
+            _ if is::<Cancelled>(&error) => Error::new(ErrorKind::Cancelled, "cancelled"),
+            _ => Error::from_source("receive its first bytes", true, error),
+        })
+    }
+
+    fn walk(&self, chunks: impl Chunks, descriptor: &Descriptor) -> Result<LayerIndex> {
+        let mut stream = Inflated::new(chunks);
         let mut walk = Walk::new(self);
         let walked = walk.entries(&mut stream).and_then(|()| stream.drain().map_err(TarError::Stream));
-        let facts = stream.finish(walked.is_ok(), descriptor.size());
+        let (inflated_size, diff_id, blob) = stream.finish();
         // Whoever gave up waiting does not want to hear of half a digest.
         if let Err(TarError::Stream(error)) = &walked
             && is::<Cancelled>(error)
         {
-            return Err(context(Error::new(ErrorKind::Cancelled, "cancelled")));
+            return Err(Error::new(ErrorKind::Cancelled, "cancelled"));
         }
-        if let Some(error) = facts.failure {
-            return Err(context(Error::from_source("receive its bytes", true, error)));
+        check_blob(&blob, descriptor)?;
+        if let Some(error) = blob.failure {
+            return Err(Error::from_source("receive its bytes", true, error));
         }
-        if facts.read != descriptor.size() {
-            let more = if facts.read > descriptor.size() { "more than " } else { "" };
-            let read = facts.read.min(descriptor.size());
-            let message = format!("it has {more}{read} bytes where the manifest says {}", descriptor.size());
-            return Err(context(Error::new(ErrorKind::DigestMismatch, message)));
-        }
-        if facts.digest != *descriptor.digest() {
-            let message = format!("its bytes have the digest {}", facts.digest);
-            return Err(context(Error::new(ErrorKind::DigestMismatch, message)));
-        }
-        walked.map_err(|error| {
-            context(match error {
-                TarError::Malformed(reason) => Error::new(ErrorKind::Malformed, reason),
-                TarError::Stream(error) => stream_error(error),
-            })
+        walked.map_err(|error| match error {
+            TarError::Malformed(reason) => Error::new(ErrorKind::Malformed, reason),
+            TarError::Stream(error) => stream_error(error),
         })?;
         Ok(LayerIndex {
             format: LayerIndex::FORMAT,
-            digest: facts.digest,
-            diff_id: facts.diff_id,
-            size: facts.read,
-            inflated_size: facts.inflated,
+            digest: blob.digest,
+            diff_id: Some(diff_id),
+            size: blob.read,
+            inflated_size,
             entries: walk.index.entries,
             findings: walk.index.findings,
             skipped: walk.index.skipped,
         })
     }
+}
+
+/// That the blob is the one of the descriptor, unless its source failed.
+fn check_blob(blob: &BlobFacts, descriptor: &Descriptor) -> Result<()> {
+    if blob.failure.is_some() {
+        return Ok(());
+    }
+    if blob.read != descriptor.size() {
+        let more = if blob.read > descriptor.size() { "more than " } else { "" };
+        let read = blob.read.min(descriptor.size());
+        let message = format!("it has {more}{read} bytes where the manifest says {}", descriptor.size());
+        return Err(Error::new(ErrorKind::DigestMismatch, message));
+    }
+    if blob.digest != *descriptor.digest() {
+        return Err(Error::new(ErrorKind::DigestMismatch, format!("its bytes have the digest {}", blob.digest)));
+    }
+    Ok(())
 }
 
 fn is<E: std::error::Error + 'static>(error: &io::Error) -> bool {
@@ -126,12 +159,8 @@ fn stream_error(error: io::Error) -> Error {
     if let Some(OverLimit(message)) = error.get_ref().and_then(|inner| inner.downcast_ref()) {
         return Error::new(ErrorKind::LimitExceeded, message.clone());
     }
-    match error.kind() {
-        io::ErrorKind::Unsupported => Error::new(ErrorKind::Unsupported, format!("{error} is not supported")),
-        _ if is::<Cancelled>(&error) => Error::new(ErrorKind::Cancelled, "cancelled"),
-        // The blob is whole and has its digest, so this is the decoder's word on what it holds.
-        _ => Error::new(ErrorKind::Malformed, "inflate it").with_source(error),
-    }
+    // The blob is whole and has its digest, so this is the decoder's word on what it holds.
+    Error::new(ErrorKind::Malformed, "inflate it").with_source(error)
 }
 
 /// Entries and findings under way. Directory scans build the same.
@@ -206,7 +235,7 @@ impl<'a> Walk<'a> {
         Self { context, index: Gathered::default(), scratch: Vec::new(), found: Default::default() }
     }
 
-    fn entries<R: Read>(&mut self, stream: &mut Inflated<R>) -> Result<(), TarError> {
+    fn entries<C: Chunks>(&mut self, stream: &mut Inflated<C>) -> Result<(), TarError> {
         let head_length = self.context.catalogers.leading_bytes();
         let mut selection = Selection::new();
         let mut tar = TarReader::new(stream, self.context.limits);
@@ -252,9 +281,9 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    fn file<R: Read>(
+    fn file<C: Chunks>(
         &mut self,
-        tar: &mut TarReader<'_, R>,
+        tar: &mut TarReader<'_, C>,
         entry: &TarEntry,
         path: &str,
         selection: &Selection,

@@ -18,7 +18,7 @@ use header::{BLOCK, Header};
 use pax::Pax;
 pub(crate) use sparse::SparseMap;
 
-use crate::inflate::{Inflated, OverLimit};
+use crate::inflate::{Chunks, Inflated, OverLimit};
 use crate::{Limits, Problem};
 
 /// An entry, its contents not yet read.
@@ -60,8 +60,8 @@ impl From<Problem> for TarError {
 }
 
 /// Walks the entries of an archive.
-pub(crate) struct TarReader<'a, R: Read> {
-    stream: &'a mut Inflated<R>,
+pub(crate) struct TarReader<'a, C> {
+    stream: &'a mut Inflated<C>,
     /// Bytes of the present entry that were not read yet, and the padding after it.
     left: u64,
     padding: u64,
@@ -71,8 +71,8 @@ pub(crate) struct TarReader<'a, R: Read> {
     path_limit: usize,
 }
 
-impl<'a, R: Read> TarReader<'a, R> {
-    pub(crate) fn new(stream: &'a mut Inflated<R>, limits: &Limits) -> Self {
+impl<'a, C: Chunks> TarReader<'a, C> {
+    pub(crate) fn new(stream: &'a mut Inflated<C>, limits: &Limits) -> Self {
         Self {
             stream,
             left: 0,
@@ -244,7 +244,7 @@ impl<'a, R: Read> TarReader<'a, R> {
 }
 
 /// The present entry's bytes as they are stored.
-impl<R: Read> Read for TarReader<'_, R> {
+impl<C: Chunks> Read for TarReader<'_, C> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         let n = usize::try_from(self.left).unwrap_or(usize::MAX).min(buffer.len());
         if n == 0 {

@@ -125,7 +125,7 @@ fn on_a_thread(
 
 fn read_reporting(
     indexer: &Indexer,
-    reader: impl Read,
+    reader: impl Read + Send,
     layer: &Descriptor,
     cancelled: Arc<AtomicBool>,
 ) -> Result<LayerIndex> {
@@ -140,7 +140,7 @@ fn read_reporting(
         }
         cancelled.load(Ordering::Relaxed)
     };
-    context.read(reader, layer, Box::new(stop))
+    context.read_on_two_threads(reader, layer, Box::new(stop))
 }
 
 fn said(panic: &(dyn std::any::Any + Send)) -> &str {

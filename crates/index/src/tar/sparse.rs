@@ -4,7 +4,7 @@ use std::io::{self, Read};
 
 use super::header::{BLOCK, number};
 use super::{TarError, TarReader};
-use crate::inflate::Inflated;
+use crate::inflate::{Chunks, Inflated};
 
 /// Fragments a map may have: GNU tar writes one a hole, and a file with more holes than this was made to be parsed.
 const FRAGMENTS: usize = 1 << 16;
@@ -82,7 +82,7 @@ impl<R: Read> Read for Expanded<'_, R> {
 }
 
 /// The old GNU form: four fragments in the header, more in blocks that follow it and do not count as contents.
-pub(super) fn old_gnu<R: Read>(header: &[u8; BLOCK], stream: &mut Inflated<R>) -> Result<(SparseMap, u64), TarError> {
+pub(super) fn old_gnu<C: Chunks>(header: &[u8; BLOCK], stream: &mut Inflated<C>) -> Result<(SparseMap, u64), TarError> {
     let mut map = SparseMap::default();
     let size = number(&header[483..495]).filter(|size| *size <= i64::MAX as u64).ok_or_else(malformed)?;
     read_fragments(&header[386..482], &mut map)?;
@@ -113,10 +113,10 @@ fn read_fragments(fields: &[u8], map: &mut SparseMap) -> Result<(), TarError> {
 }
 
 /// Version 1.0: the map is decimal lines at the beginning of the contents, padded to a block.
-pub(super) fn in_contents<R: Read>(tar: &mut TarReader<'_, R>) -> Result<SparseMap, TarError> {
+pub(super) fn in_contents<C: Chunks>(tar: &mut TarReader<'_, C>) -> Result<SparseMap, TarError> {
     let mut block = [0; BLOCK];
     let mut at = BLOCK;
-    let mut next = |tar: &mut TarReader<'_, R>| -> Result<u64, TarError> {
+    let mut next = |tar: &mut TarReader<'_, C>| -> Result<u64, TarError> {
         let mut value = 0_u64;
         let mut digits = 0;
         loop {
