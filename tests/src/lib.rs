@@ -1,1 +1,34 @@
-//! The end-to-end tests of supercargo, run by `tests/run`.
+//! What the end-to-end tests of supercargo drive: its own binaries, and the programs that its users have.
+//!
+//! - [`Watcher`] runs `supercargo-watch` and asks its API, [`supercargo`] runs the command line.
+//! - [`DockerRegistry`] runs Debian's `docker-registry`, with the token service ([`TokenService`]) that one of its
+//!   ways to sign in needs.
+//! - [`skopeo`] and [`umoci`] push and make images.
+//! - [`Receiver`] takes notifications, to see what a registry really sends.
+//!
+//! Every program is started on a loopback port of its own with its own folder, and ended by its own process ID.
+//! A program that is missing fails the test: `tests/run` installs what is needed and runs everything.
+
+mod api;
+mod binaries;
+mod eventually;
+mod fixture;
+mod port;
+mod receiver;
+mod registry;
+mod service;
+mod token;
+mod tool;
+mod watcher;
+
+pub use api::{Api, Reply, get};
+pub use binaries::supercargo;
+pub use eventually::eventually;
+pub use fixture::{app, base, heavy};
+pub use port::free_port;
+pub use receiver::{Received, Receiver};
+pub use registry::{DockerRegistry, DockerRegistryBuilder, PASSWORD, USER};
+pub use service::Service;
+pub use token::TokenService;
+pub use tool::{Login, push, skopeo, umoci};
+pub use watcher::{EVENT_SECRET, Watcher, WatcherBuilder};

@@ -232,7 +232,7 @@ impl Dispatcher {
             },
         );
         monitor.tell(Progress::Started { job: job.lease.job, work: job.work.clone(), attempt: job.attempt });
-        debug!(job = %job.lease.job, work = ?job.work, attempt = job.attempt, "job started");
+        debug!(job = %job.lease.job, work = job.work.dedupe_key(), attempt = job.attempt, "job started");
         let patient = self.mode == Mode::Forever;
         let handle = self.jobs.spawn(job::attempt(Arc::clone(&self.shared), watch, job.clone(), patient));
         self.running.insert(handle.id(), Running { job, handle, lost: false });

@@ -114,7 +114,7 @@ pub(crate) async fn fail(shared: &Shared, watch: &Watch, job: &Job, trouble: &Tr
 }
 
 fn lost(job: &Job) {
-    warn!(job = %job.lease.job, work = ?job.work, "lease lost, result dropped");
+    warn!(job = %job.lease.job, work = job.work.dedupe_key(), "lease lost, result dropped");
 }
 
 fn log(notice: &Progress) {
@@ -132,10 +132,10 @@ fn log(notice: &Progress) {
             info!(%repository, reference, "gone");
         }
         Progress::Failed { job, work, attempt, reason, dead: true } => {
-            error!(%job, ?work, attempt, %reason, "job given up");
+            error!(%job, work = work.dedupe_key(), attempt, %reason, "job given up");
         }
         Progress::Failed { job, work, attempt, reason, dead: false } => {
-            warn!(%job, ?work, attempt, %reason, "attempt failed");
+            warn!(%job, work = work.dedupe_key(), attempt, %reason, "attempt failed");
         }
         _ => {}
     }

@@ -1,0 +1,94 @@
+//! Programs that do one thing and end.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::Output;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use supercargo_testkit::{Artifact, write_layout};
+use tokio::process::Command;
+
+/// A user name and a password.
+pub type Login<'a> = (&'a str, &'a str);
+
+/// Where a program is.
+///
+/// # Errors
+///
+/// What to do if it is missing.
+pub(crate) fn find(program: &str) -> Result<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    // Debian has servers in folders that users need not have in their path.
+    let folders = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/usr/bin".into()]);
+    match folders.map(|folder| folder.join(program)).find(|file| file.is_file()) {
+        Some(file) => Ok(file),
+        None => bail!("{program} is not installed: tests/run installs what the tests need"),
+    }
+}
+
+async fn run<A: AsRef<OsStr>>(program: &str, arguments: impl IntoIterator<Item = A>) -> Result<Output> {
+    let mut command = Command::new(find(program)?);
+    command.args(arguments).kill_on_drop(true);
+    let output = command.output().await.with_context(|| format!("run {program}"))?;
+    ensure!(
+        output.status.success(),
+        "{program} ended with {}: {}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr).trim()
+    );
+    Ok(output)
+}
+
+/// Runs skopeo.
+///
+/// # Errors
+///
+/// What it complains of.
+pub async fn skopeo<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Result<()> {
+    // The trust policy is a file that not every machine has.
+    let arguments: Vec<A> = arguments.into_iter().collect();
+    let all = std::iter::once(OsStr::new("--insecure-policy")).chain(arguments.iter().map(AsRef::as_ref));
+    run("skopeo", all).await?;
+    Ok(())
+}
+
+/// Runs umoci.
+///
+/// # Errors
+///
+/// What it complains of.
+pub async fn umoci<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Result<()> {
+    run("umoci", arguments).await?;
+    Ok(())
+}
+
+/// Runs openssl and gives what it prints.
+///
+/// # Errors
+///
+/// What it complains of.
+pub(crate) async fn openssl<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Result<Vec<u8>> {
+    Ok(run("openssl", arguments).await?.stdout)
+}
+
+/// Pushes `artifact` with skopeo, as a build machine does.
+///
+/// # Errors
+///
+/// What skopeo complains of.
+pub async fn push(artifact: &dyn Artifact, host: &str, image: &str, login: Option<Login<'_>>) -> Result<()> {
+    let layout = tempfile::tempdir()?;
+    write_layout(artifact, layout.path(), "pushed")?;
+    copy_layout(layout.path(), "pushed", host, image, login).await
+}
+
+async fn copy_layout(layout: &Path, tag: &str, host: &str, image: &str, login: Option<Login<'_>>) -> Result<()> {
+    let mut arguments: Vec<String> =
+        ["copy", "--quiet", "--all", "--preserve-digests", "--dest-tls-verify=false"].map(str::to_owned).to_vec();
+    if let Some((user, password)) = login {
+        arguments.push(format!("--dest-creds={user}:{password}"));
+    }
+    arguments.push(format!("oci:{}:{tag}", layout.display()));
+    arguments.push(format!("docker://{host}/{image}"));
+    skopeo(arguments).await.with_context(|| format!("push {host}/{image}"))
+}
