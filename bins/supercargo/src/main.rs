@@ -1,2 +1,11 @@
-//! supercargo
-fn main() {}
+//! The operator's command line.
+
+use std::process::ExitCode;
+
+use supercargo_app::{Environment, Output};
+
+fn main() -> ExitCode {
+    let environment = Environment::of_process();
+    let mut output = Output::of_process(environment.wants_color());
+    supercargo_app::supercargo(std::env::args_os(), &environment, &mut output).into()
+}

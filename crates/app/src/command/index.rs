@@ -1,0 +1,283 @@
+//! `supercargo index`.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use supercargo_engine::index::{Evidence, ImageMetadata, ImagePackage, Indexer, Platform, Progress, scout};
+use supercargo_engine::registry::{
+    ArchiveRegistry, ImageSet, LayoutRegistry, PlatformImage, Registry, RegistryConfig, RegistryExt as _, Repository,
+    Target, split_reference,
+};
+
+use super::list::full_name;
+use super::source::{Source, split_name};
+use crate::credentials::Credentials;
+use crate::table::Table;
+use crate::text::{count, cut, printable};
+use crate::{Environment, Error, ErrorKind, Exit, Output, Result, cli, proxy};
+
+#[derive(Args, Debug)]
+pub(super) struct IndexArgs {
+    /// An image, registry://REF, oci-dir://PATH[:TAG|@DIGEST], archive://FILE[:TAG] or fs://PATH
+    #[arg(value_name = "SOURCE")]
+    source: Source,
+
+    /// The image of this platform, such as linux/arm64 [default: this machine's, else the first]
+    #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
+    platform: Option<Platform>,
+
+    /// What is printed
+    #[arg(long, value_enum, default_value_t = Format::Json, value_name = "FORMAT")]
+    format: Format,
+
+    /// Packages, too, that lock files name and nothing shows to be installed
+    #[arg(long)]
+    declared: bool,
+
+    /// Write to this file instead of standard output, whole or not at all
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// Docker Scout's SBOM JSON
+    Json,
+    /// A table of packages
+    List,
+}
+
+pub(super) fn run(args: &IndexArgs, environment: &Environment, output: &mut Output) -> Result<Exit> {
+    let metadata = match &args.source {
+        Source::FileSystem(path) => Indexer::new()
+            .index_directory(path)
+            .map_err(|error| Error::failed(format!("index {}", path.display()), error))?,
+        source => cli::block_on(image(source, args, environment, output))?,
+    };
+    warn(&metadata, output);
+    let document = |writer: &mut dyn Write| match args.format {
+        Format::Json => {
+            scout::write(&metadata, scout::Options { declared: args.declared }, &mut *writer)?;
+            writer.write_all(b"\n")
+        }
+        Format::List => list(&metadata, args.declared, writer),
+    };
+    match &args.output {
+        Some(path) => {
+            write_file(path, document).map_err(|error| Error::io(format!("write {}", path.display()), error))?;
+        }
+        None => document(output.out()).map_err(|error| Error::io("print", error))?,
+    }
+    Ok(Exit::Done)
+}
+
+async fn image(
+    source: &Source,
+    args: &IndexArgs,
+    environment: &Environment,
+    output: &mut Output,
+) -> Result<ImageMetadata> {
+    match source {
+        Source::Registry(reference) => {
+            let (repository, target) = split_reference(reference)?;
+            let host = reference.registry().parse()?;
+            let mut config = RegistryConfig::new(host);
+            proxy::apply(&mut config, environment);
+            let credentials = Credentials::of(environment).map_err(|problem| Error::usage(vec![problem]))?;
+            let registry = supercargo_engine::registry::build(&config, credentials.provider())?;
+            index(registry, &repository, &target, args, output).await
+        }
+        Source::Layout(text) => {
+            let (path, name) = split_name(text);
+            let layout = LayoutRegistry::open(path).await?;
+            let (repository, target) = layout.find(name)?;
+            index(Arc::new(layout), &repository, &target, args, output).await
+        }
+        Source::Archive(text) => {
+            let (path, name) = split_name(text);
+            let archive = ArchiveRegistry::open(path).await?;
+            let (repository, target) = archive.find(name)?;
+            index(Arc::new(archive), &repository, &target, args, output).await
+        }
+        Source::FileSystem(_) => unreachable!("a directory is no image"),
+    }
+}
+
+async fn index<R: Registry + ?Sized + 'static>(
+    registry: Arc<R>,
+    repository: &Repository,
+    target: &Target,
+    args: &IndexArgs,
+    output: &mut Output,
+) -> Result<ImageMetadata> {
+    let set = registry.images(repository, target).await?;
+    let image = choose(&set, args.platform.as_ref(), output)?;
+    let bar = progress_bar(output);
+    let shown = bar.clone();
+    let indexer = Indexer::new().with_progress(move |progress| match progress {
+        Progress::Begun { bytes, .. } => shown.set_length(bytes),
+        Progress::Read { bytes } | Progress::Cached { bytes } => shown.inc(bytes),
+        _ => {}
+    });
+    let mut source = registry.image(image.clone());
+    if let Target::Tag(tag) = target {
+        source = source.with_tags([tag.clone()]);
+    }
+    let indexed = indexer.index(&source).await;
+    bar.finish_and_clear();
+    let name = format!("{repository}{}{target}", target.separator());
+    let metadata = indexed.map_err(|error| {
+        let retryable = error.is_retryable();
+        Error::failed(format!("index {name}"), error).with_retry(retryable, None)
+    })?;
+    // A manifest outside an index names its platform in the configuration only.
+    if let (Some(wanted), Some(details)) = (&args.platform, metadata.image())
+        && !wanted.accepts(&details.platform)
+    {
+        return Err(no_such_platform(wanted, &[details.platform.to_string()]));
+    }
+    Ok(metadata)
+}
+
+/// The image for the platform that was asked for; else this machine's, else the first.
+fn choose<'a>(set: &'a ImageSet, wanted: Option<&Platform>, output: &mut Output) -> Result<&'a PlatformImage> {
+    let name = |image: &PlatformImage| image.platform.as_ref().map_or("unknown".to_owned(), Platform::to_string);
+    let Some(first) = set.images.first() else {
+        let reasons: Vec<&str> = set.unsupported.iter().map(|unsupported| unsupported.reason.as_str()).collect();
+        let reason = if reasons.is_empty() { "it holds no image".to_owned() } else { reasons.join("; ") };
+        return Err(Error::new(ErrorKind::Failed, format!("index {}: {reason}", set.root.digest())));
+    };
+    let names = || set.images.iter().map(name).collect::<Vec<_>>();
+    if let Some(wanted) = wanted {
+        return set.for_platform(wanted).ok_or_else(|| no_such_platform(wanted, &names()));
+    }
+    if set.images.len() == 1 {
+        return Ok(first);
+    }
+    let here = this_platform();
+    let chosen = set.for_platform(&here).unwrap_or(first);
+    output.say(format_args!(
+        "note: {} are there ({}); this is {}. Choose with --platform",
+        count(set.images.len() as u64, "platform"),
+        printable(&names().join(", ")),
+        printable(&name(chosen)),
+    ));
+    Ok(chosen)
+}
+
+fn no_such_platform(wanted: &Platform, there: &[String]) -> Error {
+    Error::new(ErrorKind::NotFound, format!("find an image for {wanted}"))
+        .with_hint(format!("there are: {}", there.join(", ")))
+}
+
+/// `linux`, whatever this machine runs: that is what images are made for; and its processor in Go's words.
+fn this_platform() -> Platform {
+    let architecture = match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        "x86" => "386",
+        "powerpc64" => "ppc64le",
+        "loongarch64" => "loong64",
+        other => other,
+    };
+    Platform { os: "linux".to_owned(), architecture: architecture.to_owned(), variant: None, os_version: None }
+}
+
+fn progress_bar(output: &Output) -> ProgressBar {
+    if !output.is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("{bar:30} {bytes}/{total_bytes} {bytes_per_sec} {eta} left")
+        .expect("the template is well formed");
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()).with_style(style);
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}
+
+/// What was not read is said: a list that looks whole and is not misleads.
+fn warn(metadata: &ImageMetadata, output: &mut Output) {
+    const SHOWN: usize = 5;
+    let skipped = &metadata.skipped;
+    if skipped.is_empty() {
+        return;
+    }
+    output.say(format_args!("warning: {} not read, so packages may be missing:", count(skipped.len() as u64, "file")));
+    for file in skipped.iter().take(SHOWN) {
+        output.say(format_args!("  {}: {}", printable(&file.path), printable(&file.reason)));
+    }
+    if skipped.len() > SHOWN {
+        output.say(format_args!("  and {} more", skipped.len() - SHOWN));
+    }
+}
+
+fn list(metadata: &ImageMetadata, declared: bool, writer: &mut dyn Write) -> io::Result<()> {
+    let mut table = Table::new(["TYPE", "NAME", "VERSION", "LAYER", "LICENSES"]);
+    let is_shown = |package: &&ImagePackage| declared || package.package.evidence == Evidence::Installed;
+    let name = |package: &ImagePackage| {
+        full_name(&package.package.kind, package.package.namespace.as_deref(), &package.package.name)
+    };
+    let mut shown: Vec<&ImagePackage> = metadata.packages.iter().filter(is_shown).collect();
+    shown.sort_by_cached_key(|package| (package.package.kind.clone(), name(package)));
+    for package in shown {
+        let layer = package.locations.first().and_then(|location| location.layer);
+        table.row([
+            &package.package.kind,
+            &name(package),
+            &package.package.version,
+            &layer.map_or_else(String::new, |layer| layer.to_string()),
+            &cut(&package.package.licenses.join(", "), 60),
+        ]);
+    }
+    table.print(writer)
+}
+
+/// Writes beside the file and renames, so that nobody ever reads half a document.
+fn write_file(path: &Path, document: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+    // A device or a pipe is written to; replacing it would be a surprise.
+    if path.metadata().is_ok_and(|metadata| !metadata.is_file()) {
+        let mut file = io::BufWriter::new(std::fs::OpenOptions::new().write(true).open(path)?);
+        document(&mut file)?;
+        return file.flush();
+    }
+    // A link stays a link, and its target is replaced.
+    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".supercargo-");
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let mut file = io::BufWriter::new(builder.tempfile_in(folder)?);
+    document(&mut file)?;
+    let file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|error| error.error)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_replaced_whole_or_not_at_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sbom.json");
+        std::fs::write(&path, "old").unwrap();
+        let failed = write_file(&path, |writer| {
+            writer.write_all(b"half")?;
+            Err(io::ErrorKind::StorageFull.into())
+        });
+        assert!(failed.is_err());
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "old");
+
+        write_file(&path, |writer| writer.write_all(b"new")).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "new");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left behind");
+        write_file(Path::new("/dev/null"), |writer| writer.write_all(b"gone")).unwrap();
+        assert!(!Path::new("/dev/null").is_file());
+    }
+}

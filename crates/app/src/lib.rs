@@ -1,0 +1,45 @@
+//! What every supercargo binary shares: command lines, configuration, log, signals, wiring, printing.
+//!
+//! Each program is a function from its arguments, its [`Environment`] and an [`Output`] to an [`Exit`]. A binary
+//! makes these three and calls it; a test makes others.
+//!
+//! ```
+//! use supercargo_app::{Environment, Exit, Output, supercargo};
+//!
+//! let (mut output, captured) = Output::captured();
+//! let args = ["supercargo", "index", "fs:///no/such/folder"].map(Into::into);
+//! let exit = supercargo(args, &Environment::default(), &mut output);
+//!
+//! assert_eq!(exit, Exit::Failed);
+//! assert_eq!(captured.out(), "");
+//! assert!(captured.err().starts_with("error: failed to "));
+//! ```
+//!
+//! This is the only crate that reads the environment and files of its own accord.
+
+mod cli;
+mod command;
+mod credentials;
+mod data;
+mod environment;
+mod error;
+mod exit;
+mod flag;
+mod later;
+mod output;
+mod proxy;
+mod secrets;
+mod service;
+mod signals;
+mod table;
+mod telemetry;
+mod text;
+mod watch;
+
+pub use command::supercargo;
+pub use environment::Environment;
+pub use error::{Error, ErrorKind, Result};
+pub use exit::Exit;
+pub use later::not_yet;
+pub use output::{Captured, Output};
+pub use watch::{server, watch};

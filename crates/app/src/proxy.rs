@@ -1,0 +1,63 @@
+//! The proxy that the environment names, for registries that are configured without one.
+
+use supercargo_engine::registry::{RegistryConfig, Secret};
+
+use crate::Environment;
+
+/// Takes `HTTPS_PROXY` or, for plain HTTP, `http_proxy` over into `config`, unless it has a proxy, is on this
+/// machine, or `NO_PROXY` names it. `HTTP_PROXY` in capitals is not read: in a CGI it is a request header.
+pub(crate) fn apply(config: &mut RegistryConfig, environment: &Environment) {
+    if config.transport.proxy.is_some() || config.host.is_loopback() {
+        return;
+    }
+    let either = |capitals: &str, small: &str| environment.text(small).or_else(|| environment.text(capitals));
+    let proxy = match config.transport.plain_http {
+        Some(true) => environment.text("http_proxy"),
+        _ => either("HTTPS_PROXY", "https_proxy"),
+    };
+    let exempt = either("NO_PROXY", "no_proxy").unwrap_or_default();
+    if let Some(proxy) = proxy
+        && !is_exempt(&config.host.to_string(), &exempt)
+    {
+        config.transport.proxy = Some(Secret::from(proxy));
+    }
+}
+
+/// Whether one of the names in `list`, parted by commas, is the host or a domain above it, as curl reads them.
+fn is_exempt(host: &str, list: &str) -> bool {
+    let (name, _) = host.rsplit_once(':').filter(|(_, port)| !port.contains(']')).unwrap_or((host, ""));
+    list.split(',').map(str::trim).filter(|entry| !entry.is_empty()).any(|entry| {
+        let entry = entry.trim_start_matches('.').to_ascii_lowercase();
+        entry == "*"
+            || entry == host
+            || entry == name
+            || name.strip_suffix(&entry).is_some_and(|rest| rest.ends_with('.'))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use supercargo_engine::registry::parse_registry;
+
+    use super::*;
+
+    #[test]
+    fn which_proxy() {
+        let check = |registry: &str, variables: &[(&str, &str)], expected: Option<&str>| {
+            let environment =
+                variables.iter().fold(Environment::default(), |all, (name, value)| all.with(*name, *value));
+            let mut config = parse_registry(registry).unwrap();
+            apply(&mut config, &environment);
+            assert_eq!(config.transport.proxy.as_ref().map(Secret::expose), expected, "{registry} {variables:?}");
+        };
+        let proxy = ("HTTPS_PROXY", "http://proxy.test:3128");
+        check("registry.test", &[proxy], Some("http://proxy.test:3128"));
+        check("registry.test:5000", &[proxy, ("NO_PROXY", "a.test, registry.test")], None);
+        check("registry.corp.test", &[proxy, ("no_proxy", ".corp.test")], None);
+        check("notcorp.test", &[proxy, ("no_proxy", "corp.test")], Some("http://proxy.test:3128"));
+        check("registry.test", &[proxy, ("NO_PROXY", "*")], None);
+        check("localhost:5000", &[proxy], None);
+        check("registry=registry.test,plain-http=true", &[proxy, ("HTTP_PROXY", "http://x")], None);
+        check("registry=registry.test,proxy=http://own:1", &[proxy], Some("http://own:1"));
+    }
+}

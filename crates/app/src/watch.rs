@@ -1,0 +1,123 @@
+//! The long-running programs: `supercargo-watch` and `supercargo-server`.
+
+pub(crate) mod args;
+pub(crate) mod scope;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::CommandFactory;
+use supercargo_engine::{Options, Summary};
+
+use crate::credentials::Credentials;
+use crate::service::{EndpointPlan, Plan, Service};
+use crate::signals::{Signals, Stop};
+use crate::{Environment, Error, Exit, Output, Result, cli, telemetry};
+use args::{ScopeArgs, ServerArgs, ServerCommand, WatchArgs};
+use scope::Scope;
+
+/// Runs `supercargo-watch`.
+pub fn watch(args: impl IntoIterator<Item = OsString>, environment: &Environment, output: &mut Output) -> Exit {
+    cli::run::<WatchArgs>(args, output, |args, output| {
+        telemetry::start(&args.log, environment, output.is_terminal())?;
+        let flags = Flags {
+            scope: &args.scope,
+            server: &args.server,
+            listen: args.listen.as_deref(),
+            data: args.data.directory(environment)?,
+            interval: args.interval,
+        };
+        let plan = flags.plan(environment)?;
+        if let Some(org) = &args.org {
+            tracing::warn!(
+                org,
+                "--org: upload to Docker Scout comes with a later release; until then metadata is kept locally only"
+            );
+        }
+        if !args.sbom.is_set() {
+            tracing::info!("--sbom=false: it concerns what is uploaded; images are indexed all the same");
+        }
+        if args.dry_run.is_set() {
+            tracing::info!("dry run: images are indexed, and nothing is delivered elsewhere");
+        }
+        cli::block_on(serve(plan, args.once))
+    })
+}
+
+/// Runs `supercargo-server`.
+pub fn server(args: impl IntoIterator<Item = OsString>, environment: &Environment, output: &mut Output) -> Exit {
+    cli::run::<ServerCommand>(args, output, |args, output| {
+        telemetry::start(&args.log, environment, output.is_terminal())?;
+        let flags = Flags {
+            scope: &args.scope,
+            server: &args.server,
+            listen: Some(&args.listen),
+            data: args.data.directory(environment)?,
+            interval: args.interval,
+        };
+        cli::block_on(serve(flags.plan(environment)?, false))
+    })
+}
+
+/// What both programs are told.
+struct Flags<'a> {
+    scope: &'a ScopeArgs,
+    server: &'a ServerArgs,
+    listen: Option<&'a str>,
+    data: PathBuf,
+    interval: u64,
+}
+
+impl Flags<'_> {
+    /// What is to be run, or everything that is wrong with what was asked for.
+    fn plan(self, environment: &Environment) -> Result<Plan> {
+        let mut problems = Vec::new();
+        let scope = Scope::read(self.scope, environment).map_err(|error| problems.extend(error.into_problems())).ok();
+        let credentials = Credentials::of(environment).map_err(|problem| problems.push(problem)).ok();
+        let hosts = scope.as_ref().map(Scope::hosts).unwrap_or_default();
+        let endpoint = EndpointPlan::read(self.server, self.listen, &hosts, environment)
+            .map_err(|found| problems.extend(found))
+            .unwrap_or_default();
+        let (Some(scope), Some(credentials), true) = (scope, credentials, problems.is_empty()) else {
+            return Err(Error::usage(problems));
+        };
+        let options = Options {
+            workers: usize::from(self.scope.workers),
+            interval: Duration::from_secs(self.interval),
+            ..Options::default()
+        };
+        Ok(Plan { data: self.data, watches: scope.watches(&credentials)?, options, endpoint })
+    }
+}
+
+/// Runs the service until a signal ends it, or once.
+async fn serve(plan: Plan, once: bool) -> Result<Exit> {
+    let mut signals = Signals::listen()?;
+    let stop = Stop::new();
+    let service = Service::open(plan).await?;
+    service.announce();
+    let running = async {
+        if once {
+            service.run_once(&stop).await.map(|summary| exit_of(&summary))
+        } else {
+            service.run(&stop).await.map(|_| Exit::Done)
+        }
+    };
+    tokio::select! {
+        ended = running => ended,
+        () = signals.supervise(&stop) => Ok(Exit::Interrupted),
+    }
+}
+
+fn exit_of(summary: &Summary) -> Exit {
+    for unreached in &summary.unreached {
+        tracing::error!(registry = unreached.registry, reason = %unreached.reason, "registry not reached");
+    }
+    if summary.counters.dead == 0 && summary.unreached.is_empty() { Exit::Done } else { Exit::Partial }
+}
+
+/// The commands' definitions, for completions and manuals.
+pub(crate) fn definitions() -> [clap::Command; 2] {
+    [WatchArgs::command(), ServerCommand::command()]
+}

@@ -1,0 +1,23 @@
+//! What `--help` says: the first reference that anybody reads.
+
+use supercargo_app::{Environment, Exit};
+
+use crate::kit::{supercargo, watch};
+
+#[test]
+fn of_the_operator() {
+    let ran = supercargo(["--help"]);
+    assert_eq!((ran.exit, ran.err.as_str()), (Exit::Done, ""));
+    // The demo is there or not, as the crate was built.
+    let lines: Vec<&str> = ran.out.lines().filter(|line| !line.trim_start().starts_with("demo ")).collect();
+    insta::assert_snapshot!("supercargo", lines.join("\n"));
+    insta::assert_snapshot!("index", supercargo(["index", "--help"]).out);
+    insta::assert_snapshot!("images", supercargo(["images", "--help"]).out);
+    insta::assert_snapshot!("packages", supercargo(["packages", "--help"]).out);
+    insta::assert_snapshot!("search", supercargo(["search", "--help"]).out);
+}
+
+#[test]
+fn of_the_watcher() {
+    insta::assert_snapshot!("watch", watch(&Environment::default(), &["--help"]).out);
+}

@@ -1,0 +1,9 @@
+//! The programs as functions: arguments in, text and an exit code out.
+
+#![expect(clippy::unwrap_used, reason = "a panic is how a test reports, in its helpers too")]
+
+mod help;
+mod index;
+mod kit;
+mod programs;
+mod store;

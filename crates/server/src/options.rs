@@ -1,0 +1,60 @@
+//! How a server is set up.
+
+use supercargo_engine::events::Source;
+
+use crate::{Access, Metrics};
+
+/// How a server is set up.
+#[derive(Debug)]
+pub struct Options {
+    /// Who may read.
+    pub access: Access,
+    /// Where deliveries may come from.
+    pub sources: Vec<EventSource>,
+    /// Bytes of a delivery at most; larger ones are answered with 413.
+    pub body_limit: usize,
+    /// Deliveries that are handled at one time; more are answered with 503. With the limit of a body it bounds the
+    /// memory that a burst can take.
+    pub deliveries: usize,
+    /// What is counted.
+    pub metrics: Metrics,
+}
+
+impl Options {
+    /// No sources, bodies up to 2 MiB, 32 deliveries at a time.
+    ///
+    /// Distribution sends a few events of about a kilobyte each; Event Grid stops at 1 MB.
+    pub fn new(access: Access) -> Self {
+        Self { access, sources: Vec::new(), body_limit: 2 << 20, deliveries: 32, metrics: Metrics::default() }
+    }
+
+    /// The same with another source of deliveries.
+    #[must_use]
+    pub fn with_source(mut self, source: EventSource) -> Self {
+        self.sources.push(source);
+        self
+    }
+
+    /// The same with metrics that others count in as well.
+    #[must_use]
+    pub fn with_metrics(mut self, metrics: Metrics) -> Self {
+        self.metrics = metrics;
+        self
+    }
+}
+
+/// A source of deliveries: `POST /v1/events/{provider}/{name}`.
+#[derive(Debug)]
+pub struct EventSource {
+    /// Its name in the address. The provider's name is the source's own.
+    pub name: String,
+    /// How its deliveries are read, and which secret they carry.
+    pub source: Box<dyn Source>,
+}
+
+impl EventSource {
+    /// Deliveries that `source` reads, under `name`.
+    pub fn new(name: impl Into<String>, source: Box<dyn Source>) -> Self {
+        Self { name: name.into(), source }
+    }
+}

@@ -1,0 +1,85 @@
+//! Errors as `application/problem+json` (RFC 9457).
+
+use std::time::Duration;
+
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header};
+use serde::Serialize;
+use supercargo_engine::store;
+
+/// An error as a client sees it. What went wrong inside is logged, not told: it may name files and hosts.
+#[derive(Debug)]
+pub(crate) struct Problem {
+    status: StatusCode,
+    /// A sentence for a person.
+    detail: String,
+    retry_after: Option<Duration>,
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    title: &'a str,
+    status: u16,
+    detail: &'a str,
+}
+
+impl Problem {
+    pub(crate) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
+        Self { status, detail: detail.into(), retry_after: None }
+    }
+
+    pub(crate) fn bad_request(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, detail)
+    }
+
+    pub(crate) fn not_found(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, detail)
+    }
+
+    /// 503: the same request may succeed after `wait`.
+    pub(crate) fn unavailable(detail: impl Into<String>, wait: Duration) -> Self {
+        Self { retry_after: Some(wait), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, detail) }
+    }
+}
+
+impl From<store::Error> for Problem {
+    fn from(error: store::Error) -> Self {
+        match error.kind() {
+            store::ErrorKind::NotFound => Self::not_found("there is no such entry"),
+            store::ErrorKind::Invalid => Self::bad_request(error.to_string()),
+            _ if error.is_retryable() => {
+                tracing::warn!(%error, "store unavailable");
+                let wait = error.retry_after().unwrap_or(Duration::from_secs(1));
+                Self::unavailable("the store does not answer at the moment", wait)
+            }
+            _ => {
+                tracing::error!(error = &error as &dyn std::error::Error, "store failed");
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "the store failed; the log says why")
+            }
+        }
+    }
+}
+
+impl From<crate::Error> for Problem {
+    fn from(error: crate::Error) -> Self {
+        Self::bad_request(error.to_string())
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let title = self.status.canonical_reason().unwrap_or("Error");
+        let body = Body { title, status: self.status.as_u16(), detail: &self.detail };
+        let body = serde_json::to_vec(&body).expect("strings and a number serialise");
+        let mut response = (self.status, body).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if self.status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if let Some(wait) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
+        }
+        response
+    }
+}

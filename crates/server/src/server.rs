@@ -1,0 +1,107 @@
+//! Router and listener.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{MatchedPath, Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use http::{HeaderValue, StatusCode, header};
+use supercargo_engine::Engine;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use crate::connection::Bounded;
+use crate::problem::Problem;
+use crate::state::{Shared, State as SharedState};
+use crate::{Error, Options, Result, access, api, health, metrics, webhook};
+
+/// How long requests under way may take after a stop was asked for.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// Webhooks, API, metrics and health of one engine.
+#[derive(Clone)]
+pub struct Server {
+    shared: Shared,
+}
+
+impl Server {
+    /// A server over `engine` and the store that it works on.
+    pub fn new(engine: Engine, options: Options) -> Self {
+        Self { shared: Arc::new(SharedState::new(engine, options)) }
+    }
+
+    /// All routes. Handed out for tests and for hosts that bring their own listener.
+    pub fn router(&self) -> Router {
+        let guarded = Router::new()
+            .route("/metrics", get(metrics::render))
+            .merge(api::router())
+            .layer(from_fn_with_state(Arc::clone(&self.shared), access::guard));
+        Router::new()
+            .route("/healthz", get(health::alive))
+            .route("/readyz", get(health::ready))
+            .route("/v1/events/{provider}/{source}", post(webhook::receive))
+            .merge(guarded)
+            .fallback(|| async { Problem::not_found("there is nothing here; see docs/api.md for what there is") })
+            .method_not_allowed_fallback(|| async {
+                Problem::new(StatusCode::METHOD_NOT_ALLOWED, "not with this method")
+            })
+            .layer(from_fn_with_state(Arc::clone(&self.shared), observe))
+            .with_state(Arc::clone(&self.shared))
+    }
+
+    /// Serves until `shutdown` resolves, then lets requests under way end, within bounds.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Listen`](crate::ErrorKind::Listen) if the listener fails for good.
+    pub async fn serve(
+        &self,
+        listener: TcpListener,
+        shutdown: impl Future<Output = ()> + Send + 'static,
+    ) -> Result<()> {
+        let (stop, mut stopped) = watch::channel(());
+        let graceful = async move {
+            shutdown.await;
+            drop(stop);
+        };
+        let serving = axum::serve(Bounded::new(listener), self.router()).with_graceful_shutdown(graceful);
+        let overdue = async move {
+            // An error says that the sender is gone, which is the signal.
+            while stopped.changed().await.is_ok() {}
+            tokio::time::sleep(GRACE).await;
+        };
+        tokio::select! {
+            served = serving => served.map_err(|error| Error::listen("serve requests", error)),
+            () = overdue => {
+                tracing::warn!("requests cut off at the end of their grace");
+                Ok(())
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").field("access", &self.shared.access).finish_non_exhaustive()
+    }
+}
+
+/// Counts requests, and marks answers as data that no browser should make anything else of.
+async fn observe(State(shared): State<Shared>, request: Request, next: Next) -> Response {
+    let method = request.method().clone();
+    // The pattern, not the path: a label per digest would be a series per image.
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let started = tokio::time::Instant::now();
+    let mut response = next.run(request).await.into_response();
+    let route = route.as_ref().map_or("other", MatchedPath::as_str);
+    shared.metrics.request(&method, route, response.status(), started.elapsed());
+    let headers = response.headers_mut();
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    response
+}

@@ -1,0 +1,45 @@
+//! What the handlers share.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use supercargo_engine::events::Source;
+use supercargo_engine::store::Store;
+use supercargo_engine::{Engine, Intake};
+use tokio::sync::Semaphore;
+
+use crate::{Access, Metrics, Options};
+
+pub(crate) type Shared = Arc<State>;
+
+pub(crate) struct State {
+    pub(crate) engine: Engine,
+    pub(crate) intake: Intake,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) access: Access,
+    /// By provider and name.
+    pub(crate) sources: HashMap<(String, String), Box<dyn Source>>,
+    pub(crate) body_limit: usize,
+    pub(crate) deliveries: Semaphore,
+    pub(crate) metrics: Metrics,
+}
+
+impl State {
+    pub(crate) fn new(engine: Engine, options: Options) -> Self {
+        let sources = options
+            .sources
+            .into_iter()
+            .map(|event_source| ((event_source.source.name().to_owned(), event_source.name), event_source.source))
+            .collect();
+        Self {
+            intake: engine.intake(),
+            store: Arc::clone(engine.store()),
+            engine,
+            access: options.access,
+            sources,
+            body_limit: options.body_limit,
+            deliveries: Semaphore::new(options.deliveries),
+            metrics: options.metrics,
+        }
+    }
+}
