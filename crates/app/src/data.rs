@@ -35,9 +35,10 @@ pub(crate) struct OwnedStore {
 ///
 /// If another watcher has the directory, or the database cannot be opened.
 pub(crate) async fn own(path: PathBuf) -> Result<OwnedStore> {
-    let directory = DataDirectory::create(path)?;
-    let lock = directory.lock()?;
-    let store = SqliteStore::open(SqliteOptions::new(directory.database())).await?;
+    let failed = |error| Error::from(error).during(format!("use the data directory {}", path.display()));
+    let directory = DataDirectory::create(path.clone()).map_err(failed)?;
+    let lock = directory.lock().map_err(failed)?;
+    let store = SqliteStore::open(SqliteOptions::new(directory.database())).await.map_err(failed)?;
     Ok(OwnedStore { store: Arc::new(store), directory, _lock: lock })
 }
 

@@ -74,6 +74,13 @@ impl Error {
         self
     }
 
+    /// The same error as the failure of `operation`.
+    #[must_use]
+    pub(crate) fn during(mut self, operation: impl Into<String>) -> Self {
+        self.message = operation.into();
+        self
+    }
+
     #[must_use]
     pub(crate) fn with_retry(mut self, retryable: bool, after: Option<Duration>) -> Self {
         (self.retryable, self.retry_after) = (retryable, after);
@@ -165,7 +172,7 @@ fn hint_of(error: &(dyn StdError + 'static)) -> Option<String> {
 impl From<store::Error> for Error {
     fn from(error: store::Error) -> Self {
         let (retryable, after) = (error.is_retryable(), error.retry_after());
-        Self::failed("use the store", error).with_retry(retryable, after)
+        Self::failed(error.to_string(), error).with_retry(retryable, after)
     }
 }
 
@@ -177,7 +184,7 @@ impl From<registry::Error> for Error {
             registry::ErrorKind::NotFound => ErrorKind::NotFound,
             _ => ErrorKind::Failed,
         };
-        Self { kind, ..Self::failed("use the registry", error) }.with_retry(retryable, after)
+        Self { kind, ..Self::failed(error.to_string(), error) }.with_retry(retryable, after)
     }
 }
 

@@ -16,7 +16,8 @@ use crate::{
 
 /// Indexes images.
 ///
-/// Cheap to clone; clones share the catalogers, the cache and the memory budget.
+/// Cheap to clone; clones share the catalogers, the cache and the memory budget. With a cache, a layer that several
+/// images have is read once even if they are indexed at the same time.
 ///
 /// # Examples
 ///
@@ -39,6 +40,7 @@ pub struct Indexer {
     progress: Option<ProgressFn>,
     layers_at_once: usize,
     budget: Budget,
+    turns: Arc<layers::Turns>,
 }
 
 /// Told of progress, from any thread and often: return at once.
@@ -83,6 +85,7 @@ impl Indexer {
             limits,
             cache: None,
             progress: None,
+            turns: Arc::default(),
             layers_at_once: std::thread::available_parallelism().map_or(2, std::num::NonZero::get),
         }
     }

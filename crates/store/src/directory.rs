@@ -60,7 +60,8 @@ impl DataDirectory {
         match file.try_lock() {
             Ok(()) => Ok(DirectoryLock { _file: file }),
             Err(TryLockError::WouldBlock) => {
-                Err(failed(ErrorKind::Locked).with_context("another process is using it; directory"))
+                let told = format!("{}: another process is using it", self.path.display());
+                Err(Error::new(ErrorKind::Locked, "lock data directory").with_context(told))
             }
             Err(TryLockError::Error(error)) => Err(failed(ErrorKind::Unavailable).with_source(error)),
         }

@@ -9,8 +9,8 @@ use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use supercargo_engine::index::{Evidence, ImageMetadata, ImagePackage, Indexer, Platform, Progress, scout};
 use supercargo_engine::registry::{
-    ArchiveRegistry, ImageSet, LayoutRegistry, PlatformImage, Registry, RegistryConfig, RegistryExt as _, Repository,
-    Target, split_reference,
+    self, ArchiveRegistry, ImageSet, LayoutRegistry, PlatformImage, Registry, RegistryConfig, RegistryExt as _,
+    Repository, Target, split_reference,
 };
 
 use super::list::full_name;
@@ -93,18 +93,22 @@ async fn image(
         }
         Source::Layout(text) => {
             let (path, name) = split_name(text);
-            let layout = LayoutRegistry::open(path).await?;
-            let (repository, target) = layout.find(name)?;
+            let layout = LayoutRegistry::open(path).await.map_err(unreadable)?;
+            let (repository, target) = layout.find(name).map_err(unreadable)?;
             index(Arc::new(layout), &repository, &target, args, output).await
         }
         Source::Archive(text) => {
             let (path, name) = split_name(text);
-            let archive = ArchiveRegistry::open(path).await?;
-            let (repository, target) = archive.find(name)?;
+            let archive = ArchiveRegistry::open(path).await.map_err(unreadable)?;
+            let (repository, target) = archive.find(name).map_err(unreadable)?;
             index(Arc::new(archive), &repository, &target, args, output).await
         }
         Source::FileSystem(_) => unreachable!("a directory is no image"),
     }
+}
+
+fn unreadable(error: registry::Error) -> Error {
+    Error::from(error).during("read the image")
 }
 
 async fn index<R: Registry + ?Sized + 'static>(
@@ -114,7 +118,11 @@ async fn index<R: Registry + ?Sized + 'static>(
     args: &IndexArgs,
     output: &mut Output,
 ) -> Result<ImageMetadata> {
-    let set = registry.images(repository, target).await?;
+    let name = format!("{repository}{}{target}", target.separator());
+    let set = registry
+        .images(repository, target)
+        .await
+        .map_err(|error| Error::from(error).during(format!("index {name}")))?;
     let image = choose(&set, args.platform.as_ref(), output)?;
     let bar = progress_bar(output);
     let shown = bar.clone();
@@ -129,7 +137,6 @@ async fn index<R: Registry + ?Sized + 'static>(
     }
     let indexed = indexer.index(&source).await;
     bar.finish_and_clear();
-    let name = format!("{repository}{}{target}", target.separator());
     let metadata = indexed.map_err(|error| {
         let retryable = error.is_retryable();
         Error::failed(format!("index {name}"), error).with_retry(retryable, None)
@@ -223,12 +230,15 @@ fn list(metadata: &ImageMetadata, declared: bool, writer: &mut dyn Write) -> io:
     let mut shown: Vec<&ImagePackage> = metadata.packages.iter().filter(is_shown).collect();
     shown.sort_by_cached_key(|package| (package.package.kind.clone(), name(package)));
     for package in shown {
-        let layer = package.locations.first().and_then(|location| location.layer);
+        let layer = match package.locations.first() {
+            Some(location) => location.layer.map_or_else(String::new, |layer| layer.to_string()),
+            None => "(source)".to_owned(),
+        };
         table.row([
             &package.package.kind,
             &name(package),
             &package.package.version,
-            &layer.map_or_else(String::new, |layer| layer.to_string()),
+            &layer,
             &cut(&package.package.licenses.join(", "), 60),
         ]);
     }

@@ -34,12 +34,12 @@ fn a_layout_as_a_list() {
     let ran = supercargo(["index", &layout(folder.path(), &app().build()), "--format", "list"]);
     assert_eq!(ran.exit, Exit::Done, "{}", ran.err);
     insta::assert_snapshot!(ran.out, @r"
-    TYPE  NAME         VERSION           LAYER  LICENSES
+    TYPE  NAME         VERSION           LAYER     LICENSES
     deb   bash         5.2.15-2          0
     deb   libssl3      3.0.11-1~deb12u2  0
-    deb   openssl      3.0.11-1~deb12u2
-    npm   @types/node  20.10.0           1      MIT
-    npm   left-pad     1.3.0             1      WTFPL
+    deb   openssl      3.0.11-1~deb12u2  (source)
+    npm   @types/node  20.10.0           1         MIT
+    npm   left-pad     1.3.0             1         WTFPL
     ");
 }
 

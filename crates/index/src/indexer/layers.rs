@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::io::{self, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, Weak};
 
 use bytes::{Buf, Bytes};
 use futures_util::future::{BoxFuture, Either, select};
@@ -54,6 +54,12 @@ pub(super) async fn read(
 
 async fn one(indexer: &Indexer, source: &dyn ImageSource, layer: &Descriptor) -> Result<LayerIndex> {
     let key = LayerKey { digest: layer.digest().clone(), indexer: indexer.version().to_owned() };
+    // Another image that has the layer may be reading it right now: its result will be in the cache.
+    let turn = indexer.cache.is_some().then(|| indexer.turns.of(layer.digest()));
+    let _turn = match &turn {
+        Some(turn) => Some(turn.lock().await),
+        None => None,
+    };
     if let Some(cache) = &indexer.cache
         // A cache that fails costs time, not the image.
         && let Ok(Some(cached)) = cache.get(&key).await
@@ -82,6 +88,28 @@ async fn one(indexer: &Indexer, source: &dyn ImageSource, layer: &Descriptor) ->
         let _ = cache.put(&key, &index).await;
     }
     Ok(index)
+}
+
+/// One at a time for each layer, over all clones of an indexer.
+#[derive(Debug, Default)]
+pub(super) struct Turns {
+    under_way: Mutex<HashMap<Digest, Weak<tokio::sync::Mutex<()>>>>,
+}
+
+impl Turns {
+    fn of(&self, layer: &Digest) -> Arc<tokio::sync::Mutex<()>> {
+        let mut under_way = self.under_way.lock().expect("no holder of the lock panics");
+        if let Some(turn) = under_way.get(layer).and_then(Weak::upgrade) {
+            return turn;
+        }
+        // Nobody takes out what is over; it is swept before it adds up.
+        if under_way.len() >= 1024 {
+            under_way.retain(|_, turn| turn.strong_count() > 0);
+        }
+        let turn = Arc::default();
+        under_way.insert(layer.clone(), Arc::downgrade(&turn));
+        turn
+    }
 }
 
 /// Hands the stream's pieces to the reader until either has enough.

@@ -163,6 +163,21 @@ fn a_layer_that_is_cached_is_not_opened() {
 }
 
 #[test]
+fn images_that_are_indexed_side_by_side_read_a_shared_layer_once() {
+    let indexer = Indexer::new().with_cache(Arc::new(MemoryLayerCache::default()));
+    let base = ImageBuilder::new().with_layer(dpkg(&[("bash", "5")]), "step 0");
+    let shared = base.clone().build().layer_digest(0).to_owned();
+    let sources: Vec<_> = (0..4)
+        .map(|n| Layer::new().file(format!("file-{n}"), "x"))
+        .map(|layer| KitSource::streamed(base.clone().with_layer(layer, "step 1").build()))
+        .collect();
+    let indexed = run(futures_util::future::join_all(sources.iter().map(|source| indexer.index(source))));
+    assert!(indexed.iter().all(|metadata| packages(metadata.as_ref().expect("is indexed"), "deb") == ["bash 5 @0"]));
+    let opened = sources.iter().flat_map(|source| source.opened.lock().expect("not poisoned").clone());
+    assert_eq!(opened.filter(|digest| *digest == shared).count(), 1);
+}
+
+#[test]
 fn the_same_layer_twice_is_read_once() {
     let layer = dpkg(&[("bash", "5")]);
     let image = ImageBuilder::new().with_layer(layer.clone(), "a").with_layer(layer, "b").build();
