@@ -1,16 +1,19 @@
-//! The catalogers of this crate: one file each, and one line in [`all`].
+//! The catalogers of this crate, by family: one file each, and one line in its family's `all`.
+//!
+//! | Family | Reads |
+//! | --- | --- |
+//! | [`system`] | what a system's package manager keeps: databases, inventories, package files |
+//! | [`language`] | what a language's package manager unpacks: metadata beside the code |
+//! | [`executable`] | what compilers and builders leave in ELF, PE and Mach-O files |
+//! | [`document`] | what somebody else wrote down about the image: SBOM documents |
+//! | [`declared`] | lock files and manifests: what is named, not what is there |
 
-mod apk;
-mod binary;
-mod copyright;
-mod dpkg;
-mod go_binary;
-mod go_build_info;
-mod go_flags;
-mod npm;
-pub(crate) mod os_release;
-mod python;
-mod rust_binary;
+pub(crate) mod binary;
+mod declared;
+mod document;
+mod executable;
+mod language;
+pub(crate) mod system;
 pub(crate) mod zip;
 
 use std::sync::Arc;
@@ -31,13 +34,6 @@ fn check_count(findings: &Findings) -> Result<(), Problem> {
 
 /// Every cataloger, in the order in which they are asked.
 pub(crate) fn all() -> Vec<Arc<dyn Cataloger>> {
-    vec![
-        Arc::new(os_release::OsRelease),
-        Arc::new(dpkg::Dpkg),
-        Arc::new(apk::Apk),
-        Arc::new(npm::Npm),
-        Arc::new(python::Python),
-        Arc::new(go_binary::GoBinary),
-        Arc::new(rust_binary::RustBinary),
-    ]
+    let families = [system::all(), language::all(), executable::all(), document::all(), declared::all()];
+    families.into_iter().flatten().collect()
 }

@@ -31,6 +31,12 @@ pub struct Package {
     /// Author or maintainer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub author: Option<String>,
+    /// Who distributes it: an rpm's vendor, the publisher of a .NET assembly.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vendor: Option<String>,
+    /// CPE 2.3 names under which vulnerability databases know it, where the evidence or a table says them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub cpes: Vec<String>,
     /// A line of description.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
@@ -46,7 +52,7 @@ pub struct Package {
     /// Files that the package owns: paths from the image's root, without the leading slash.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<String>,
-    /// Whether it is there or only named by a lock file.
+    /// Whether it is there, or only somebody says so.
     #[serde(skip_serializing_if = "is_default")]
     pub evidence: Evidence,
     /// Needed for development only, by the word of its lock file.
@@ -54,13 +60,15 @@ pub struct Package {
     pub dev: bool,
 }
 
-/// What makes us say that a package is there.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// What makes us say that a package is there, the best first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Evidence {
     /// A package database, or the package's own files.
     #[default]
     Installed,
+    /// An SBOM document in the image claims it.
+    Claimed,
     /// A lock file or a manifest names it; nothing shows that it was installed.
     Declared,
 }

@@ -223,7 +223,7 @@ fn warn(metadata: &ImageMetadata, output: &mut Output) {
 
 fn list(metadata: &ImageMetadata, declared: bool, writer: &mut dyn Write) -> io::Result<()> {
     let mut table = Table::new(["TYPE", "NAME", "VERSION", "LAYER", "LICENSES"]);
-    let is_shown = |package: &&ImagePackage| declared || package.package.evidence == Evidence::Installed;
+    let is_shown = |package: &&ImagePackage| declared || package.package.evidence != Evidence::Declared;
     let name = |package: &ImagePackage| {
         full_name(&package.package.kind, package.package.namespace.as_deref(), &package.package.name)
     };

@@ -15,7 +15,7 @@ pub const SBOM_VERSION: &str = "6";
 /// How to write.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Options {
-    /// Packages that are only declared by lock files, too.
+    /// Packages that only lock files and manifests name, too.
     pub declared: bool,
 }
 
@@ -181,7 +181,7 @@ impl<'a> Document<'a> {
             artifacts: metadata
                 .packages
                 .iter()
-                .filter(|package| options.declared || package.package.evidence == Evidence::Installed)
+                .filter(|package| options.declared || package.package.evidence != Evidence::Declared)
                 .map(|package| Artifact::of(package, image))
                 .collect(),
             descriptor: Descriptor {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::catalogers::os_release;
+use crate::catalogers::system::os_release;
 use crate::layer::FileFindings;
 use crate::package::{Distro, SourcePackage, Supplement};
 use crate::purl::Purl;

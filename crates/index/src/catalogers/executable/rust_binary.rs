@@ -16,7 +16,7 @@ use memchr::memmem;
 use object::{Object as _, ObjectSection as _};
 use serde::Deserialize;
 
-use super::{binary, check_count};
+use crate::catalogers::{binary, check_count};
 use crate::package::Package;
 use crate::{Cataloger, Contents, File, Findings, Interest, Problem};
 
@@ -172,8 +172,8 @@ mod tests {
     use flate2::{Compression, write::ZlibEncoder};
     use proptest::prelude::*;
 
-    use super::super::binary::tests::elf;
     use super::*;
+    use crate::catalogers::binary::tests::elf;
 
     const LIST: &str = r#"{"packages":[{"name":"quux","version":"1.2.3","source":"crates.io","features":["x"]},
         {"name":"cc","version":"1.0.0","source":"crates.io","kind":"build"},

@@ -14,7 +14,7 @@ use std::borrow::Cow;
 
 use memchr::memchr;
 
-use super::zip::Archive;
+use crate::catalogers::zip::Archive;
 use crate::package::Package;
 use crate::{Cataloger, Contents, File, Findings, Interest, Problem};
 
@@ -165,8 +165,8 @@ fn home_page(project_url: &str) -> Option<String> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::zip::tests::zip;
     use super::*;
+    use crate::catalogers::zip::tests::zip;
 
     fn read_at(path: &str, bytes: &[u8]) -> Vec<Package> {
         let file = File { path, size: bytes.len() as u64, executable: false };

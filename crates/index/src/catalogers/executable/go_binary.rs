@@ -15,7 +15,8 @@
 //! `v0.0.0-<time>-<revision>`; none. The toolchain's version is the version of the package `stdlib`.
 
 use super::go_build_info::{self, BuildInfo};
-use super::{binary, check_count, go_flags};
+use super::go_flags;
+use crate::catalogers::{binary, check_count};
 use crate::package::Package;
 use crate::{Cataloger, Contents, File, Findings, Interest, Problem};
 
@@ -203,9 +204,9 @@ impl<'a> Modules<'a> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::binary::tests::elf;
     use super::super::go_build_info::tests::inline;
     use super::*;
+    use crate::catalogers::binary::tests::elf;
 
     fn read(version: &str, modules: &str) -> Vec<String> {
         let (bytes, _) = elf(&[(".go.buildinfo", &inline(version, modules))]);

@@ -327,8 +327,8 @@ impl<'a> Window<'a> {
 pub(super) mod tests {
     use proptest::prelude::*;
 
-    use super::super::binary::tests::elf;
     use super::*;
+    use crate::catalogers::binary::tests::elf;
 
     const VERSION: &str = "go1.23.4";
     const MODULES: &str = "path\texample.org/quux/cmd\nmod\texample.org/quux\tv1.2.3\th1:x=\n";

@@ -11,7 +11,8 @@
 
 use memchr::memchr;
 
-use super::{check_count, copyright};
+use super::copyright;
+use crate::catalogers::check_count;
 use crate::package::{Package, SourcePackage, Supplement};
 use crate::{Cataloger, Contents, File, Findings, Interest, Problem};
 
@@ -395,11 +396,12 @@ Homepage: https://quux.example.org/
 
     #[test]
     fn packages_of_one_file_are_bounded() {
-        let text = "Package: a\nStatus: install ok installed\nVersion: 1\n\n".repeat(super::super::MOST_PACKAGES + 1);
+        let text =
+            "Package: a\nStatus: install ok installed\nVersion: 1\n\n".repeat(crate::catalogers::MOST_PACKAGES + 1);
         let file = File { path: "var/lib/dpkg/status", size: text.len() as u64, executable: false };
         let mut findings = Findings::default();
         assert!(Dpkg.catalog(&file, &mut Contents::held(text.as_bytes()), &mut findings).is_err());
-        assert_eq!(findings.packages().len(), super::super::MOST_PACKAGES);
+        assert_eq!(findings.packages().len(), crate::catalogers::MOST_PACKAGES);
     }
 
     #[test]

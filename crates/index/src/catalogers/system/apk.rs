@@ -15,7 +15,7 @@
 
 use memchr::memchr;
 
-use super::check_count;
+use crate::catalogers::check_count;
 use crate::package::{Package, SourcePackage};
 use crate::{Cataloger, Contents, File, Findings, Interest, Problem};
 

@@ -1,0 +1,13 @@
+//! Packages of a language: the metadata that its package manager unpacks beside the code.
+
+mod npm;
+mod python;
+
+use std::sync::Arc;
+
+use crate::Cataloger;
+
+/// Every cataloger of this family, in the order in which they are asked.
+pub(super) fn all() -> Vec<Arc<dyn Cataloger>> {
+    vec![Arc::new(npm::Npm), Arc::new(python::Python)]
+}
