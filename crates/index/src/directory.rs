@@ -24,11 +24,7 @@ impl Indexer {
     pub fn index_directory(&self, path: impl AsRef<Path>) -> Result<ImageMetadata> {
         let path = path.as_ref();
         let failed = |error: io::Error| Error::from_source(format!("read {}", path.display()), false, error);
-        let mut scan = Scan {
-            context: Context { catalogers: self.catalogers(), limits: self.limits(), budget: self.budget() },
-            gathered: Gathered::default(),
-            size: 0,
-        };
+        let mut scan = Scan { context: self.context(), gathered: Gathered::default(), size: 0 };
         let metadata = fs::metadata(path).map_err(failed)?;
         let scanned = if metadata.is_dir() {
             fs::read_dir(path).map_err(failed)?;
@@ -47,7 +43,7 @@ impl Indexer {
         let Scan { gathered, size, .. } = scan;
         let layer =
             SquashLayer { entries: &gathered.entries, findings: &gathered.findings, skipped: &gathered.skipped };
-        let mut squashed = squash::squash(&[layer], self.catalogers());
+        let mut squashed = squash::squash(&[layer], self.context().catalogers);
         for package in &mut squashed.packages {
             for location in &mut package.locations {
                 location.layer = None;

@@ -8,10 +8,11 @@ use crate::budget::Budget;
 use crate::cache::LayerCache;
 use crate::config::ImageConfig;
 use crate::inflate::digest_like;
+use crate::read_layer::Context;
 use crate::squash::{self, SquashLayer};
 use crate::{
-    Catalogers, Error, ErrorKind, ImageDetails, ImageLayer, ImageManifest, ImageMetadata, ImageSource, LayerIndex,
-    Limits, ManifestDocument, Platform, Result, Source,
+    Catalogers, DiffIds, Error, ErrorKind, ImageDetails, ImageLayer, ImageManifest, ImageMetadata, ImageSource,
+    LayerIndex, Limits, ManifestDocument, Platform, Result, Source,
 };
 
 /// Indexes images.
@@ -39,6 +40,7 @@ pub struct Indexer {
     cache: Option<Arc<dyn LayerCache>>,
     progress: Option<ProgressFn>,
     layers_at_once: usize,
+    diff_ids: DiffIds,
     budget: Budget,
     turns: Arc<layers::Turns>,
 }
@@ -86,6 +88,7 @@ impl Indexer {
             cache: None,
             progress: None,
             turns: Arc::default(),
+            diff_ids: DiffIds::default(),
             layers_at_once: std::thread::available_parallelism().map_or(2, std::num::NonZero::get),
         }
     }
@@ -124,6 +127,13 @@ impl Indexer {
     #[must_use]
     pub fn with_layers_at_once(mut self, layers: usize) -> Self {
         self.layers_at_once = layers.max(1);
+        self
+    }
+
+    /// Verifies diff IDs, or takes them as claimed; verifies them unless told.
+    #[must_use]
+    pub fn with_diff_ids(mut self, diff_ids: DiffIds) -> Self {
+        self.diff_ids = diff_ids;
         self
     }
 
@@ -178,16 +188,9 @@ impl Indexer {
         Ok(manifest)
     }
 
-    pub(crate) fn limits(&self) -> &Limits {
-        &self.limits
-    }
-
-    pub(crate) fn catalogers(&self) -> &Catalogers {
-        &self.catalogers
-    }
-
-    pub(crate) fn budget(&self) -> &Budget {
-        &self.budget
+    /// What the reading of a file or a layer needs of this.
+    pub(crate) fn context(&self) -> Context<'_> {
+        Context { catalogers: &self.catalogers, limits: &self.limits, budget: &self.budget, diff_ids: self.diff_ids }
     }
 
     fn report(&self, progress: Progress) {
@@ -204,6 +207,7 @@ impl std::fmt::Debug for Indexer {
             .field("limits", &self.limits)
             .field("cache", &self.cache.is_some())
             .field("layers_at_once", &self.layers_at_once)
+            .field("diff_ids", &self.diff_ids)
             .finish_non_exhaustive()
     }
 }
@@ -254,6 +258,7 @@ fn details(
     indexes: &[LayerIndex],
 ) -> ImageDetails {
     let instructions = squash::instructions(&config, indexes.len());
+    let claimed = &config.rootfs.diff_ids;
     let layers = manifest
         .layers()
         .iter()
@@ -263,7 +268,7 @@ fn details(
             let instruction = instructions.get(number);
             ImageLayer {
                 digest: descriptor.digest().clone(),
-                diff_id: index.diff_id.clone(),
+                diff_id: index.diff_id.as_ref().or(claimed.get(number)).cloned(),
                 media_type: descriptor.media_type().to_string(),
                 size: descriptor.size(),
                 ordinal: instruction.map(|instruction| instruction.ordinal),

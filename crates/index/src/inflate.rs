@@ -8,7 +8,7 @@ pub(crate) use piped::pipe;
 
 use sha2::{Digest as _, Sha256, Sha384, Sha512};
 
-use crate::{Digest, Limits};
+use crate::{DiffIds, Digest, Limits};
 
 /// Bytes read from the source at a time, and inflated at a time: small enough to stay in a core's second-level
 /// cache, large enough that the calls do not count.
@@ -293,12 +293,13 @@ pub(crate) struct Inflated<C> {
     window: Vec<u8>,
     start: usize,
     total: u64,
-    diff_id: Hasher,
+    diff_id: Option<Hasher>,
 }
 
 impl<C: Chunks> Inflated<C> {
-    pub(crate) fn new(chunks: C) -> Self {
-        Self { chunks, window: Vec::new(), start: 0, total: 0, diff_id: Hasher::sha256() }
+    pub(crate) fn new(chunks: C, diff_ids: DiffIds) -> Self {
+        let diff_id = (diff_ids == DiffIds::Verified).then(Hasher::sha256);
+        Self { chunks, window: Vec::new(), start: 0, total: 0, diff_id }
     }
 
     /// The inflated bytes at hand; empty only at the end of the stream.
@@ -338,7 +339,9 @@ impl<C: Chunks> Inflated<C> {
         if result.is_err() {
             self.window.truncate(from);
         }
-        self.diff_id.update(&self.window[from..]);
+        if let Some(diff_id) = &mut self.diff_id {
+            diff_id.update(&self.window[from..]);
+        }
         self.total += (self.window.len() - from) as u64;
         result
     }
@@ -372,8 +375,8 @@ impl<C: Chunks> Inflated<C> {
     }
 
     /// The bytes inflated and their digest; true only once the stream was read to its end.
-    pub(crate) fn finish(self) -> (u64, Digest, BlobFacts) {
-        (self.total, self.diff_id.finish(), self.chunks.finish())
+    pub(crate) fn finish(self) -> (u64, Option<Digest>, BlobFacts) {
+        (self.total, self.diff_id.map(Hasher::finish), self.chunks.finish())
     }
 }
 

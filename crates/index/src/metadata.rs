@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::ImageConfig;
 use crate::layer::Skipped;
-use crate::package::{Distro, Package};
+use crate::package::{Distro, Evidence, Package};
 use crate::{Digest, Platform};
 
 /// Everything that is known of one image (one platform of it) or of one directory.
@@ -18,7 +18,8 @@ pub struct ImageMetadata {
     pub source: Source,
     /// The distribution, if there is one.
     pub distro: Option<Distro>,
-    /// Packages, each once: those with evidence sorted by package URL, then the source packages in the same order.
+    /// Packages, each once: those that stand for themselves, then the source packages, then those that are
+    /// [part of](ImagePackage::owner) another; each sorted by package URL.
     pub packages: Vec<ImagePackage>,
     /// Files that were not read, with the reason.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -28,6 +29,12 @@ pub struct ImageMetadata {
 impl ImageMetadata {
     /// Version of this type's serialised form.
     pub const FORMAT: u32 = 1;
+
+    /// How many packages are there: neither source packages, nor those that are part of another, nor those that
+    /// are only declared.
+    pub fn package_count(&self) -> usize {
+        self.packages.iter().filter(|package| package.counts()).count()
+    }
 
     /// The image's details, if an image was indexed and not a directory.
     pub fn image(&self) -> Option<&ImageDetails> {
@@ -107,14 +114,28 @@ pub struct ImagePackage {
     /// What its evidence says.
     #[serde(flatten)]
     pub package: Package,
+    /// What its licences are, as one SPDX expression; see [`license_expression`](crate::license_expression).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub license: Option<String>,
     /// Package URL of its source package, which is an entry of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<String>,
+    /// Package URL of the system package that owns all of its evidence files: `python3-requests` of Debian brings
+    /// the Python package `requests`. Both are entries, and are one piece of software.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
     /// The evidence files, each with the layer that first brought the package there. Empty for a source package.
     pub locations: Vec<Location>,
     /// The catalogers that found it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub catalogers: Vec<String>,
+}
+
+impl ImagePackage {
+    /// Whether it is a piece of software of its own that is there.
+    pub fn counts(&self) -> bool {
+        !self.locations.is_empty() && self.owner.is_none() && self.package.evidence != Evidence::Declared
+    }
 }
 
 /// A file in a layer.

@@ -8,8 +8,8 @@ use crate::inflate::{BlobFacts, Cancelled, Chunks, Hasher, Inflated, Inflater, O
 use crate::paths::normalise;
 use crate::tar::{TarEntry, TarError, TarReader, TypeFlag};
 use crate::{
-    Catalogers, Contents, Descriptor, Entries, EntryKind, Error, ErrorKind, File, FileFindings, Findings, LayerIndex,
-    Limits, Problem, Result, Skipped,
+    Catalogers, Contents, Descriptor, DiffIds, Entries, EntryKind, Error, ErrorKind, File, FileFindings, Findings,
+    LayerIndex, Limits, Problem, Result, Skipped,
 };
 
 /// Files up to this are read into memory without asking the budget: they come and go too fast to matter.
@@ -52,7 +52,7 @@ pub fn read_layer(
     catalogers: &Catalogers,
     limits: &Limits,
 ) -> Result<LayerIndex> {
-    let context = Context { catalogers, limits, budget: &Budget::new(limits.buffered) };
+    let context = Context { catalogers, limits, budget: &Budget::new(limits.buffered), diff_ids: DiffIds::Verified };
     context.read(reader, descriptor, Box::new(|_| false))
 }
 
@@ -61,6 +61,7 @@ pub(crate) struct Context<'a> {
     pub(crate) catalogers: &'a Catalogers,
     pub(crate) limits: &'a Limits,
     pub(crate) budget: &'a Budget,
+    pub(crate) diff_ids: DiffIds,
 }
 
 impl Context<'_> {
@@ -103,7 +104,7 @@ impl Context<'_> {
     }
 
     fn walk(&self, chunks: impl Chunks, descriptor: &Descriptor) -> Result<LayerIndex> {
-        let mut stream = Inflated::new(chunks);
+        let mut stream = Inflated::new(chunks, self.diff_ids);
         let mut walk = Walk::new(self);
         let walked = walk.entries(&mut stream).and_then(|()| stream.drain().map_err(TarError::Stream));
         let (inflated_size, diff_id, blob) = stream.finish();
@@ -124,7 +125,7 @@ impl Context<'_> {
         Ok(LayerIndex {
             format: LayerIndex::FORMAT,
             digest: blob.digest,
-            diff_id: Some(diff_id),
+            diff_id,
             size: blob.read,
             inflated_size,
             entries: walk.index.entries,

@@ -2,6 +2,7 @@
 
 mod history;
 mod merge;
+mod ownership;
 mod tree;
 
 use std::collections::HashMap;

@@ -151,7 +151,7 @@ fn indexed(name: &RepositoryName, digest: &Digest, metadata: &ImageMetadata, sta
         repository: name.clone(),
         digest: digest.clone(),
         platform: image.map(|image| image.platform.clone()).unwrap_or_default(),
-        packages: metadata.packages.len(),
+        packages: metadata.package_count(),
         layers: image.map_or(0, |image| image.layers.len()),
         size: image.map_or(0, |image| image.size),
         duration: started.elapsed(),

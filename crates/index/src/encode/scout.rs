@@ -7,6 +7,7 @@
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use crate::license;
 use crate::{Digest, Distro, Evidence, ImageDetails, ImageMetadata, ImagePackage, Location, Source};
 
 /// Version of the SBOM format that this module writes: that of the published definitions.
@@ -135,8 +136,8 @@ struct Artifact<'a> {
     author: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     description: Option<&'a str>,
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    licenses: &'a [String],
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    licenses: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     url: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -231,7 +232,8 @@ impl<'a> Artifact<'a> {
             purl: &found.purl,
             author: package.author.as_deref(),
             description: package.description.as_deref(),
-            licenses: &package.licenses,
+            // Policies look for the identifiers of licences, one each.
+            licenses: found.license.as_deref().map(license::identifiers).unwrap_or_default(),
             url: package.url.as_deref(),
             size: package.size,
             installed_size: package.installed_size,
@@ -241,7 +243,7 @@ impl<'a> Artifact<'a> {
                 .map(|Location { path, layer }| LocationObject::of(path.into(), *layer, image))
                 .collect(),
             files: package.files.iter().map(file).collect(),
-            parent: found.parent.as_deref(),
+            parent: found.parent.as_deref().or(found.owner.as_deref()),
         }
     }
 }

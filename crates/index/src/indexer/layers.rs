@@ -12,8 +12,7 @@ use futures_util::stream::{BoxStream, StreamExt, TryStreamExt};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{Indexer, Progress};
-use crate::read_layer::Context;
-use crate::{Descriptor, Digest, Error, ErrorKind, ImageSource, LayerBlob, LayerIndex, LayerKey, Result};
+use crate::{Descriptor, DiffIds, Digest, Error, ErrorKind, ImageSource, LayerBlob, LayerIndex, LayerKey, Result};
 
 /// Pieces of a stream that wait for a reader. Registries send pieces of 8 to 64 KiB.
 const PIECES_IN_FLIGHT: usize = 16;
@@ -66,6 +65,7 @@ async fn one(indexer: &Indexer, source: &dyn ImageSource, layer: &Descriptor) ->
         && cached.format == LayerIndex::FORMAT
         && cached.digest == *layer.digest()
         && cached.size == layer.size()
+        && (cached.diff_id.is_some() || indexer.diff_ids == DiffIds::Claimed)
     {
         indexer.report(Progress::Cached { bytes: layer.size() });
         return Ok(cached);
@@ -157,7 +157,7 @@ fn read_reporting(
     layer: &Descriptor,
     cancelled: Arc<AtomicBool>,
 ) -> Result<LayerIndex> {
-    let context = Context { catalogers: indexer.catalogers(), limits: indexer.limits(), budget: indexer.budget() };
+    let context = indexer.context();
     let progress = indexer.progress.clone();
     let reported = std::cell::Cell::new(0);
     let stop = move |read: u64| {

@@ -6,9 +6,9 @@ use crate::catalogers::system::os_release;
 use crate::layer::FileFindings;
 use crate::package::{Distro, SourcePackage, Supplement};
 use crate::purl::Purl;
-use crate::{ImagePackage, Location, Package};
+use crate::{ImagePackage, Location, Package, license_expression};
 
-use super::Squashed;
+use super::{Squashed, ownership};
 
 /// Package types whose namespace is the distribution.
 const DISTRO_PACKAGES: &[&str] = &["deb", "apk", "rpm", "alpm", "opkg"];
@@ -54,10 +54,10 @@ impl<'a> Merge<'a> {
             let supplements = supplements.get(&(found.package.kind.as_str(), found.package.name.as_str()));
             add(&mut packages, found, supplements.map_or(&[][..], Vec::as_slice), distro.as_ref());
         }
-        // What is installed first, then the source packages that it was built from.
-        let (mut packages, sources): (Vec<_>, Vec<_>) =
-            packages.into_values().partition(|package| !package.locations.is_empty());
-        packages.extend(sources);
+        let mut packages: Vec<_> = packages.into_values().collect();
+        ownership::settle(&mut packages);
+        // What is installed first, then the source packages that it was built from, then what is part of another.
+        packages.sort_by_key(|package| (package.owner.is_some(), package.locations.is_empty()));
         Squashed { distro, packages, skipped: Vec::new() }
     }
 }
@@ -87,8 +87,10 @@ fn add(
     let purl = Purl::of(&package, distro).to_string();
     let entry = packages.entry(purl).or_insert_with_key(|purl| ImagePackage {
         purl: purl.clone(),
+        license: license_expression(package.licenses.iter().map(String::as_str)),
         package,
         parent: None,
+        owner: None,
         locations: Vec::new(),
         catalogers: Vec::new(),
     });
@@ -123,7 +125,9 @@ fn add_source(
     packages.entry(purl.clone()).or_insert_with(|| ImagePackage {
         purl: purl.clone(),
         package,
+        license: None,
         parent: None,
+        owner: None,
         locations: Vec::new(),
         catalogers: Vec::new(),
     });

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use supercargo_index::{ErrorKind, Indexer, LayerCache, LayerKey, MemoryLayerCache};
+use supercargo_index::{DiffIds, ErrorKind, Indexer, LayerCache, LayerKey, MemoryLayerCache};
 use supercargo_testkit::{Compression, Defect, ImageBuilder, Layer, contents};
 
 use crate::support::{KitSource, dpkg, dpkg_status, index, packages, run};
@@ -160,6 +160,27 @@ fn a_layer_that_is_cached_is_not_opened() {
     assert_eq!(*second.opened.lock().expect("not poisoned"), [upper]);
     let key = LayerKey { digest: lower.parse().expect("a digest"), indexer: indexer.version().to_owned() };
     assert!(run(cache.get(&key)).expect("the memory cache does not fail").is_some());
+}
+
+#[test]
+fn diff_ids_are_taken_as_claimed_if_that_is_wanted() {
+    let image = ImageBuilder::new().with_layer(dpkg(&[("bash", "5")]), "step");
+    let lying = image.clone().with_defect(Defect::WrongDiffId(0)).build();
+    let claim = serde_json::from_slice::<serde_json::Value>(&lying.config.bytes).expect("parses");
+    let claim = claim["rootfs"]["diff_ids"][0].as_str().expect("is text").to_owned();
+    let cache = Arc::new(MemoryLayerCache::default());
+    let claimed = Indexer::new().with_cache(cache.clone()).with_diff_ids(DiffIds::Claimed);
+    let metadata = run(claimed.index(&KitSource::new(lying.clone()))).expect("is indexed");
+    let layer = &metadata.image().expect("an image").layers[0];
+    assert_eq!(layer.diff_id.as_ref().expect("is claimed").to_string(), claim);
+    // What was not computed then is computed now, cache or not.
+    let verified = Indexer::new().with_cache(cache);
+    let error = run(verified.index(&KitSource::new(lying))).expect_err("is refused");
+    assert_eq!(error.kind(), ErrorKind::DigestMismatch);
+    // A blob that is not the manifest's is refused either way.
+    let corrupted = image.with_defect(Defect::CorruptedLayer(0)).build();
+    let error = run(claimed.index(&KitSource::new(corrupted))).expect_err("is refused");
+    assert_eq!(error.kind(), ErrorKind::DigestMismatch);
 }
 
 #[test]

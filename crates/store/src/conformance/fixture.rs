@@ -124,7 +124,9 @@ pub fn package(purl: &str, name: &str, version: &str, path: &str) -> ImagePackag
             licenses: vec!["MIT".to_owned()],
             ..Package::default()
         },
+        license: None,
         parent: None,
+        owner: None,
         locations: vec![Location { path: path.to_owned(), layer: Some(1) }],
         catalogers: vec!["test".to_owned()],
     }

@@ -128,7 +128,7 @@ impl State {
             size: image.size,
             created: image.config.created.clone(),
             distro: row.metadata.distro.clone(),
-            packages: row.metadata.packages.len() as u64,
+            packages: row.metadata.package_count() as u64,
             layers: image.layers.len() as u64,
             indexer: row.metadata.indexer.clone(),
             first_indexed: timestamp(row.first_indexed)?,

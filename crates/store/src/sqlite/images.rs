@@ -73,7 +73,7 @@ impl PreparedImage {
             size: image.size,
             created: image.config.created.clone(),
             distro: metadata.distro.as_ref().map(json).transpose()?,
-            packages: metadata.packages.len(),
+            packages: metadata.package_count(),
             indexer: metadata.indexer.clone(),
             manifest_size: image.raw_manifest.len() as u64,
             body: codec::encode(metadata)?,

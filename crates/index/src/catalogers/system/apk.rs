@@ -36,7 +36,7 @@ impl Cataloger for Apk {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn interest(&self) -> Interest {
@@ -84,7 +84,7 @@ impl<'a> Record<'a> {
             b'P' => package.name = text(),
             b'V' => package.version = text(),
             b'A' if !value.is_empty() => _ = package.qualifiers.insert("arch".to_owned(), text()),
-            b'L' => package.licenses = licenses(&text()),
+            b'L' => package.licenses = optional().into_iter().collect(),
             b'm' => package.author = optional(),
             b'T' => package.description = optional(),
             b'U' => package.url = optional(),
@@ -124,31 +124,6 @@ impl<'a> Record<'a> {
 fn join(directory: &[u8], name: &[u8]) -> String {
     let name = String::from_utf8_lossy(name);
     if directory.is_empty() { name.into_owned() } else { format!("{}/{name}", String::from_utf8_lossy(directory)) }
-}
-
-/// The identifiers of an expression (`MIT AND (BSD-3-Clause OR Zlib)`) or of the mere list that older packages
-/// have (`MIT BSD GPL2+`), in their order, each once. An exception stays with its licence.
-fn licenses(expression: &str) -> Vec<String> {
-    let mut found: Vec<String> = Vec::new();
-    let mut words =
-        expression.split(|c: char| c.is_whitespace() || matches!(c, '(' | ')' | ',')).filter(|w| !w.is_empty());
-    while let Some(word) = words.next() {
-        if word.eq_ignore_ascii_case("AND") || word.eq_ignore_ascii_case("OR") {
-            continue;
-        }
-        if word.eq_ignore_ascii_case("WITH") {
-            if let (Some(license), Some(exception)) = (found.last_mut(), words.next()) {
-                license.push_str(" WITH ");
-                license.push_str(exception);
-            }
-            continue;
-        }
-        // Real expressions name a dozen; without a bound a hostile line would make this quadratic.
-        if found.len() < 64 && !found.iter().any(|license| license == word) {
-            found.push(word.to_owned());
-        }
-    }
-    found
 }
 
 #[cfg(test)]
@@ -197,7 +172,7 @@ Z:Q1AAAAAAAAAAAAAAAAAAAAAAAAAAA=
                 version: "2.4.1-r3".into(),
                 qualifiers: [("arch".into(), "aarch64".into()), ("upstream".into(), "quux".into())].into(),
                 source: Some(SourcePackage { name: "quux".into(), version: "2.4.1-r3".into() }),
-                licenses: vec!["MIT".into(), "GPL-2.0-only WITH Classpath-exception-2.0".into()],
+                licenses: vec!["MIT AND (GPL-2.0-only WITH Classpath-exception-2.0 OR MIT)".into()],
                 author: Some("Ann Example <ann@example.org>".into()),
                 description: Some("quux, the library".into()),
                 url: Some("https://quux.example.org/".into()),
@@ -228,16 +203,6 @@ Z:Q1AAAAAAAAAAAAAAAAAAAAAAAAAAA=
         assert_eq!(package.qualifiers.get("upstream"), None);
         assert_eq!(package.source, Some(SourcePackage { name: "a".into(), version: "1-r0".into() }));
         assert_eq!(read(b"P:a\nV:1-r0\n")[0].source, None);
-    }
-
-    #[test]
-    fn licences_are_split() {
-        let check = |text: &str, expected: &[&str]| assert_eq!(licenses(text), expected, "{text}");
-        check("MIT", &["MIT"]);
-        check("MIT BSD GPL2+", &["MIT", "BSD", "GPL2+"]);
-        check("MIT and BSD-3-Clause or MIT", &["MIT", "BSD-3-Clause"]);
-        check("WITH AND WITH", &[]);
-        check("", &[]);
     }
 
     #[test]
