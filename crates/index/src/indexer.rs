@@ -1,6 +1,7 @@
 //! An image from its source to its metadata: layers side by side, then squashed.
 
 mod layers;
+mod statements;
 
 use std::sync::Arc;
 
@@ -11,9 +12,10 @@ use crate::inflate::digest_like;
 use crate::read_layer::Context;
 use crate::squash::{self, SquashLayer};
 use crate::{
-    Catalogers, DiffIds, Error, ErrorKind, ImageDetails, ImageLayer, ImageManifest, ImageMetadata, ImageSource,
-    LayerIndex, Limits, ManifestDocument, Platform, Result, Source,
+    BaseImage, Catalogers, DiffIds, Error, ErrorKind, ImageDetails, ImageLayer, ImageManifest, ImageMetadata,
+    ImageSource, LayerIndex, Limits, ManifestDocument, Platform, Result, Secrets, Source,
 };
+use crate::{base_image, redact};
 
 /// Indexes images.
 ///
@@ -41,8 +43,16 @@ pub struct Indexer {
     progress: Option<ProgressFn>,
     layers_at_once: usize,
     diff_ids: DiffIds,
+    secrets: Secrets,
     budget: Budget,
     turns: Arc<layers::Turns>,
+}
+
+/// An image's configuration, secrets taken out if they are to be.
+struct Config {
+    parsed: ImageConfig,
+    raw: Vec<u8>,
+    redacted: bool,
 }
 
 /// Told of progress, from any thread and often: return at once.
@@ -89,6 +99,7 @@ impl Indexer {
             progress: None,
             turns: Arc::default(),
             diff_ids: DiffIds::default(),
+            secrets: Secrets::default(),
             layers_at_once: std::thread::available_parallelism().map_or(2, std::num::NonZero::get),
         }
     }
@@ -137,6 +148,13 @@ impl Indexer {
         self
     }
 
+    /// Takes secrets out of the images' configurations, or keeps them; takes them out unless told.
+    #[must_use]
+    pub fn with_secrets(mut self, secrets: Secrets) -> Self {
+        self.secrets = secrets;
+        self
+    }
+
     /// The indexer version: results of another version may differ. See [`Catalogers::version`].
     pub fn version(&self) -> &str {
         self.catalogers.version()
@@ -157,13 +175,14 @@ impl Indexer {
         if raw_config.len() as u64 > self.limits.document_size {
             return Err(Error::new(ErrorKind::LimitExceeded, "read the configuration: over document_size"));
         }
-        let config: ImageConfig = serde_json::from_slice(&raw_config)
-            .map_err(|error| Error::new(ErrorKind::Malformed, "parse the configuration").with_source(error))?;
+        let config = self.config(&raw_config)?;
         let layers = layers::read(self, source, manifest.layers()).await?;
-        check_diff_ids(&config, &layers)?;
+        check_diff_ids(&config.parsed, &layers)?;
         let squash_layers: Vec<_> = layers.iter().map(SquashLayer::from).collect();
         let squashed = squash::squash(&squash_layers, &self.catalogers);
-        let details = details(source, document, &manifest, config, raw_config.to_vec(), &layers);
+        let mut details = details(source, document, &manifest, config, &layers);
+        statements::read(source, &mut details, &self.limits).await;
+        details.base = base(&details, &manifest);
         Ok(ImageMetadata {
             format: ImageMetadata::FORMAT,
             indexer: self.version().to_owned(),
@@ -188,6 +207,19 @@ impl Indexer {
         Ok(manifest)
     }
 
+    fn config(&self, raw: &[u8]) -> Result<Config> {
+        let malformed = |error| Error::new(ErrorKind::Malformed, "parse the configuration").with_source(error);
+        if self.secrets == Secrets::Redacted {
+            let mut value = serde_json::from_slice(raw).map_err(malformed)?;
+            if redact::redact(&mut value) {
+                let raw = serde_json::to_vec(&value).map_err(malformed)?;
+                let parsed = serde_json::from_value(value).map_err(malformed)?;
+                return Ok(Config { parsed, raw, redacted: true });
+            }
+        }
+        Ok(Config { parsed: serde_json::from_slice(raw).map_err(malformed)?, raw: raw.to_vec(), redacted: false })
+    }
+
     /// What the reading of a file or a layer needs of this.
     pub(crate) fn context(&self) -> Context<'_> {
         Context { catalogers: &self.catalogers, limits: &self.limits, budget: &self.budget, diff_ids: self.diff_ids }
@@ -208,6 +240,7 @@ impl std::fmt::Debug for Indexer {
             .field("cache", &self.cache.is_some())
             .field("layers_at_once", &self.layers_at_once)
             .field("diff_ids", &self.diff_ids)
+            .field("secrets", &self.secrets)
             .finish_non_exhaustive()
     }
 }
@@ -253,10 +286,10 @@ fn details(
     source: &dyn ImageSource,
     document: ManifestDocument,
     manifest: &ImageManifest,
-    config: ImageConfig,
-    raw_config: Vec<u8>,
+    config: Config,
     indexes: &[LayerIndex],
 ) -> ImageDetails {
+    let Config { parsed: config, raw: raw_config, redacted } = config;
     let instructions = squash::instructions(&config, indexes.len());
     let claimed = &config.rootfs.diff_ids;
     let layers = manifest
@@ -273,6 +306,7 @@ fn details(
                 size: descriptor.size(),
                 ordinal: instruction.map(|instruction| instruction.ordinal),
                 instruction: instruction.and_then(|instruction| instruction.text.clone()),
+                lines: None,
             }
         })
         .collect();
@@ -290,7 +324,17 @@ fn details(
         },
         raw_manifest: document.bytes.to_vec(),
         raw_config,
+        redacted,
         config,
         layers,
+        base: None,
+        provenance: None,
+        attestations: Vec::new(),
     }
+}
+
+/// The base image by the best evidence that the image itself gives.
+fn base(details: &ImageDetails, manifest: &ImageManifest) -> Option<BaseImage> {
+    let by_provenance = details.provenance.as_ref().and_then(base_image::by_provenance);
+    by_provenance.or_else(|| base_image::by_annotation(manifest.annotations().as_ref(), &details.config))
 }

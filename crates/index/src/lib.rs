@@ -8,6 +8,8 @@
 //!
 //! The crate knows nothing of HTTP, registries or databases: bytes come from an [`ImageSource`].
 
+mod attestation;
+mod base_image;
 mod budget;
 mod bytes_base64;
 mod cache;
@@ -27,13 +29,17 @@ mod metadata;
 mod package;
 mod paths;
 mod platform;
+mod provenance;
 mod purl;
 mod read_layer;
+mod redact;
 mod source;
 mod squash;
 mod tar;
 pub mod version;
 
+pub use attestation::{Attestation, AttestationDocument, AttestationStatus, reads_predicate};
+pub use base_image::{BaseEvidence, BaseImage, chain_ids};
 pub use cache::{LayerCache, LayerKey, MemoryLayerCache};
 pub use cataloger::{Cataloger, Catalogers, Contents, File, Findings, Interest, Problem};
 pub use config::{History, ImageConfig, RootFs, RunConfig};
@@ -48,6 +54,8 @@ pub use metadata::{ImageDetails, ImageLayer, ImageMetadata, ImagePackage, Locati
 pub use oci_spec::image::{Descriptor, Digest, ImageManifest};
 pub use package::{Distro, Evidence, Package, SourcePackage, Supplement};
 pub use platform::Platform;
+pub use provenance::{Material, Provenance, ProvenanceMode, SourceLines};
 pub use read_layer::read_layer;
+pub use redact::Secrets;
 pub use source::{ImageSource, LayerBlob, ManifestDocument};
 pub use squash::{VisibleEntry, VisibleKind, visible_entries};

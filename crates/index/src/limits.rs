@@ -28,6 +28,8 @@ pub struct Limits {
     pub packages: usize,
     /// Bytes of an image's configuration or manifest.
     pub document_size: u64,
+    /// Bytes of one attestation. BuildKit writes up to 40 MiB.
+    pub attestation_size: u64,
 }
 
 impl Default for Limits {
@@ -44,6 +46,7 @@ impl Default for Limits {
             buffered: 128 << 20,
             packages: 500_000,
             document_size: 16 << 20,
+            attestation_size: 40 << 20,
         }
     }
 }

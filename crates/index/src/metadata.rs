@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::ImageConfig;
 use crate::layer::Skipped;
 use crate::package::{Distro, Evidence, Package};
-use crate::{Digest, Platform};
+use crate::{Attestation, BaseImage, Digest, Platform, Provenance, SourceLines};
 
 /// Everything that is known of one image (one platform of it) or of one directory.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -79,13 +79,25 @@ pub struct ImageDetails {
     /// The manifest's bytes.
     #[serde(with = "crate::bytes_base64")]
     pub raw_manifest: Vec<u8>,
-    /// The configuration's bytes.
+    /// The configuration's bytes, [secrets](crate::Secrets) taken out.
     #[serde(with = "crate::bytes_base64")]
     pub raw_config: Vec<u8>,
+    /// Secrets were taken out of the configuration, so that `raw_config` has not its digest any more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub redacted: bool,
     /// The configuration, parsed.
     pub config: ImageConfig,
     /// Layers, lowest first.
     pub layers: Vec<ImageLayer>,
+    /// The image that it was built on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<BaseImage>,
+    /// How it was built, by the word of its builder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provenance: Option<Provenance>,
+    /// The statements that lie beside it, and what became of each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attestations: Vec<Attestation>,
 }
 
 /// A layer's place in an image.
@@ -104,6 +116,9 @@ pub struct ImageLayer {
     pub ordinal: Option<u32>,
     /// That instruction, with the builder's decoration taken off.
     pub instruction: Option<String>,
+    /// The lines of the Dockerfile that made it, by the image's provenance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lines: Option<SourceLines>,
 }
 
 /// A package of an image, with the layer that brought it.

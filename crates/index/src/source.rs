@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 
-use crate::{Descriptor, Digest, Result};
+use crate::{AttestationDocument, Descriptor, Digest, Result};
 
 /// An image that can be indexed: one platform's manifest, its configuration, its layers.
 ///
@@ -28,6 +28,11 @@ pub trait ImageSource: Send + Sync {
 
     /// The bytes of the image's configuration.
     async fn config(&self, descriptor: &Descriptor) -> Result<Bytes>;
+
+    /// What is said of the image beside it: provenance, SBOMs, VEX. None, unless the source knows better.
+    async fn attestations(&self) -> Result<Vec<AttestationDocument>> {
+        Ok(Vec::new())
+    }
 
     /// The bytes of a layer, as they are stored.
     async fn open_layer(&self, descriptor: &Descriptor) -> Result<LayerBlob>;

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use oci_spec::image::Descriptor;
-use supercargo_index::{ImageSource, LayerBlob, ManifestDocument};
+use supercargo_index::{AttestationDocument, ImageSource, LayerBlob, ManifestDocument};
 use tokio::sync::OnceCell;
 
+use crate::attestation::{self, Place};
 use crate::document::{self, Document};
 use crate::image_set::PlatformImage;
 use crate::registry::Registry;
@@ -25,6 +26,7 @@ pub struct RegistryImage<R: ?Sized> {
     repository: Repository,
     descriptor: Descriptor,
     tags: Vec<TagName>,
+    attestations: Vec<Descriptor>,
     manifest: OnceCell<ManifestDocument>,
 }
 
@@ -36,6 +38,7 @@ impl<R: Registry + ?Sized> RegistryImage<R> {
             repository: image.repository,
             descriptor: image.descriptor,
             tags: Vec::new(),
+            attestations: image.attestations,
             manifest: OnceCell::new_with(image.manifest),
         }
     }
@@ -44,6 +47,13 @@ impl<R: Registry + ?Sized> RegistryImage<R> {
     #[must_use]
     pub fn with_tags(mut self, tags: impl IntoIterator<Item = TagName>) -> Self {
         self.tags = tags.into_iter().collect();
+        self
+    }
+
+    /// The same image with these attestation manifests about it, too.
+    #[must_use]
+    pub fn with_attestations(mut self, attestations: impl IntoIterator<Item = Descriptor>) -> Self {
+        self.attestations.extend(attestations);
         self
     }
 
@@ -90,6 +100,11 @@ impl<R: Registry + ?Sized> ImageSource for RegistryImage<R> {
         self.fetch_config(descriptor)
             .await
             .map_err(|error| for_indexer(format!("read configuration {}", descriptor.digest()), error))
+    }
+
+    async fn attestations(&self) -> supercargo_index::Result<Vec<AttestationDocument>> {
+        let place = Place { registry: &*self.registry, repository: &self.repository };
+        Ok(attestation::documents(place, self.descriptor.digest(), &self.attestations).await)
     }
 
     async fn open_layer(&self, descriptor: &Descriptor) -> supercargo_index::Result<LayerBlob> {

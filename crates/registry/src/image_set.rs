@@ -47,6 +47,22 @@ impl ImageSet {
     }
 }
 
+impl ImageSet {
+    /// The attestation manifests that are about the manifest of this digest.
+    pub fn attestations_of(&self, subject: &Digest) -> impl Iterator<Item = &Descriptor> {
+        let about = move |attestation: &&Attestation| attestation.subject.as_ref() == Some(subject);
+        self.attestations.iter().filter(about).map(|attestation| &attestation.descriptor)
+    }
+
+    fn hand_out_attestations(&mut self) {
+        let mut images = std::mem::take(&mut self.images);
+        for image in &mut images {
+            image.attestations = self.attestations_of(image.descriptor.digest()).cloned().collect();
+        }
+        self.images = images;
+    }
+}
+
 /// One platform's image.
 #[derive(Clone, Debug)]
 pub struct PlatformImage {
@@ -58,6 +74,8 @@ pub struct PlatformImage {
     pub platform: Option<Platform>,
     /// The manifest's bytes, where finding out already fetched them.
     pub manifest: Option<ManifestDocument>,
+    /// The attestation manifests that an index lists for it.
+    pub attestations: Vec<Descriptor>,
 }
 
 /// A manifest that is not an image supercargo can index.
@@ -100,6 +118,7 @@ pub(crate) async fn collect<R: Registry + ?Sized>(
             below.extend(walk.visit(descriptor, manifest).await?);
         }
         if below.is_empty() {
+            walk.set.hand_out_attestations();
             return Ok(walk.set);
         }
         level = below;
@@ -210,6 +229,7 @@ impl<R: Registry + ?Sized> Walk<'_, R> {
             platform: platform(&descriptor),
             descriptor,
             manifest,
+            attestations: Vec::new(),
         });
     }
 

@@ -28,6 +28,7 @@
 //! To write an adapter: implement [`Registry`], then run the [conformance suite](conformance) against it.
 
 mod archive;
+mod attestation;
 mod blob;
 mod config;
 pub mod conformance;

@@ -129,6 +129,15 @@ impl PlaceFilter {
     }
 }
 
+/// A known image that another one was built on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KnownBase {
+    /// The image.
+    pub image: ImageSummary,
+    /// How many layers they share: all that it has.
+    pub layers: u32,
+}
+
 /// Which images to list; empty for all that are there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ImageFilter {

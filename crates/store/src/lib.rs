@@ -52,7 +52,7 @@ pub use directory::{DataDirectory, DirectoryLock};
 pub use error::{Error, ErrorKind, Result};
 pub use event::{Accepted, EventFilter, EventId, EventRecord, EventState, NewEvent};
 pub use inventory::{
-    Away, ImageFilter, ImageSummary, ManifestState, NameMatch, PackageLayer, PackageLocation, PackageMatch,
+    Away, ImageFilter, ImageSummary, KnownBase, ManifestState, NameMatch, PackageLayer, PackageLocation, PackageMatch,
     PackageQuery, Place, PlaceFilter, Presence, Problem, ProblemFilter, ProblemState, RegistryState, RepositoryState,
     StoredImage, TagState,
 };

@@ -5,10 +5,10 @@ use std::str::FromStr;
 
 use packageurl::PackageUrl;
 use serde::Serialize;
-use supercargo_index::{Evidence, ImageDetails, ImageMetadata, ImagePackage};
+use supercargo_index::{Digest, Evidence, ImageDetails, ImageMetadata, ImagePackage, chain_ids};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::inventory::Place;
+use crate::inventory::{ImageSummary, KnownBase, Place};
 
 /// A package's row.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
@@ -61,4 +61,22 @@ pub(crate) fn tidy(places: &mut Vec<Place>) {
     places.retain(|place| place.tag.is_some() || !tagged.contains(&place.repository));
     places.sort();
     places.dedup();
+}
+
+/// The chain ID of all of an image's layers; `None` if a diff ID is missing, or if there is no layer.
+pub(crate) fn chain_id(image: &ImageDetails) -> Option<String> {
+    let diff_ids: Option<Vec<&Digest>> = image.layers.iter().map(|layer| layer.diff_id.as_ref()).collect();
+    chain_ids(diff_ids?).last().map(Digest::to_string)
+}
+
+/// The chain IDs that an image's base may have, the shortest first: of some of its layers, never of all.
+pub(crate) fn base_chains(layers: &[Digest]) -> Vec<Digest> {
+    chain_ids(&layers[..layers.len().saturating_sub(1)])
+}
+
+/// The first of `images` that a tag leads to, or the first.
+pub(crate) fn best_base(images: Vec<ImageSummary>, layers: u32) -> Option<KnownBase> {
+    let is_tagged = |image: &ImageSummary| image.places.iter().any(|place| place.tag.is_some());
+    let at = images.iter().position(is_tagged).unwrap_or(0);
+    images.into_iter().nth(at).map(|image| KnownBase { image, layers })
 }

@@ -12,8 +12,8 @@ use crate::change::Change;
 use crate::error::Result;
 use crate::event::{Accepted, EventFilter, EventRecord, NewEvent};
 use crate::inventory::{
-    ImageFilter, ImageSummary, ManifestState, PackageMatch, PackageQuery, PlaceFilter, Problem, ProblemFilter,
-    RegistryState, RepositoryState, StoredImage, TagState,
+    ImageFilter, ImageSummary, KnownBase, ManifestState, PackageMatch, PackageQuery, PlaceFilter, Problem,
+    ProblemFilter, RegistryState, RepositoryState, StoredImage, TagState,
 };
 use crate::job::{Claim, Disposition, Enqueued, Failure, Job, JobFilter, JobId, JobRecord, LaneStats, Lease, NewJob};
 use crate::ledger::LedgerEntry;
@@ -103,6 +103,13 @@ pub trait Store: fmt::Debug + Send + Sync {
 
     /// An image, whole, also if it is gone.
     async fn image(&self, digest: &Digest) -> Result<Option<StoredImage>>;
+
+    /// The image that one of `layers` was built on: the one there is whose layers are the most of the first of
+    /// them, all of them excepted. `layers` are diff IDs, the lowest first. One with a tag goes before one without.
+    async fn base_image(&self, layers: &[Digest]) -> Result<Option<KnownBase>>;
+
+    /// The indexes that list the manifest `digest`.
+    async fn indexes_of(&self, digest: &Digest) -> Result<Vec<Digest>>;
 
     /// Packages in images, one item for each package of each image, those of one package together.
     async fn packages(&self, query: &PackageQuery, page: &Page) -> Result<Listing<PackageMatch>>;

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use serde_json::json;
-use supercargo_registry::index::{Digest, ImageMetadata};
+use supercargo_registry::index::{BaseEvidence, BaseImage, Descriptor, Digest, ImageMetadata, Source};
 use supercargo_registry::{
-    ErrorKind, ImageSet, PlatformImage, Registry, RegistryExt, RegistryImage, TagName, media_type,
+    ErrorKind, ImageSet, PlatformImage, Registry, RegistryExt, RegistryImage, TagName, Target, media_type,
 };
 use supercargo_store::{
     Change, ChildKind, DeliveryKind, Job, LedgerEntry, ManifestChild, RepositoryName, TagOrDigest, Verdict, Work,
@@ -127,9 +127,12 @@ async fn index(
         return Ok(());
     }
     let tags = tags_of(shared, name, &digest).await?;
-    let source = RegistryImage::<dyn Registry>::new(Arc::clone(&watch.registry), image).with_tags(tags.iter().cloned());
+    let attestations = listed_attestations(shared, watch, name, &digest).await?;
+    let source = RegistryImage::<dyn Registry>::new(Arc::clone(&watch.registry), image)
+        .with_tags(tags.iter().cloned())
+        .with_attestations(attestations);
     let started = Instant::now();
-    let metadata = match shared.indexer.index(&source).await {
+    let mut metadata = match shared.indexer.index(&source).await {
         Ok(metadata) => metadata,
         Err(error) if error.kind() == supercargo_registry::index::ErrorKind::Unsupported => {
             refuse(shared, name, &digest, &crate::failure::chain(&error), outcome);
@@ -137,11 +140,58 @@ async fn index(
         }
         Err(error) => return Err(error.into()),
     };
+    find_base(shared, &mut metadata).await?;
     outcome.notice(indexed(name, &digest, &metadata, started));
     outcome.changes.push(Change::Image { repository: name.clone(), metadata: Box::new(metadata) });
     outcome.changes.push(line(shared, &digest, Verdict::Indexed));
     let tags: Vec<_> = tags.iter().map(TagName::as_str).collect();
     outcome.changes.extend(shared.deliveries(DeliveryKind::Indexed, name, &digest, &json!({ "tags": tags })));
+    Ok(())
+}
+
+/// The attestation manifests that the known indexes list for an image. The job of one image does not go by its index.
+async fn listed_attestations(
+    shared: &Shared,
+    watch: &Watch,
+    name: &RepositoryName,
+    digest: &Digest,
+) -> Result<Vec<Descriptor>, Trouble> {
+    /// Indexes of one image that are asked: it is in one, and in a few when tags moved.
+    const MOST_INDEXES: usize = 4;
+    let repository = Shared::repository(name)?;
+    let mut found = Vec::new();
+    for index in shared.store.indexes_of(digest).await?.into_iter().take(MOST_INDEXES) {
+        // An index of another repository, or one that is gone: what it lists is not told here.
+        if let Ok(set) = watch.registry.images(&repository, &Target::Digest(index)).await {
+            found.extend(set.attestations_of(digest).cloned());
+        }
+    }
+    Ok(found)
+}
+
+/// The known image that this one was built on, unless it says so itself.
+async fn find_base(shared: &Shared, metadata: &mut ImageMetadata) -> Result<(), Trouble> {
+    let Source::Image(image) = &mut metadata.source else { return Ok(()) };
+    let diff_ids: Option<Vec<Digest>> = image.layers.iter().map(|layer| layer.diff_id.clone()).collect();
+    let Some(diff_ids) = diff_ids.filter(|diff_ids| diff_ids.len() > 1) else { return Ok(()) };
+    let Some(known) = shared.store.base_image(&diff_ids).await? else { return Ok(()) };
+    if let Some(base) = &mut image.base {
+        // How many of the layers are the base's is known if it is the very one that is named.
+        if base.digest.as_ref() == Some(&known.image.digest) {
+            base.layers = Some(known.layers);
+        }
+        return Ok(());
+    }
+    let Some(place) = known.image.places.iter().find(|place| place.tag.is_some()).or(known.image.places.first()) else {
+        return Ok(());
+    };
+    image.base = Some(BaseImage {
+        name: format!("{}/{}", place.repository.registry, place.repository.repository),
+        tag: place.tag.clone(),
+        digest: Some(known.image.digest),
+        layers: Some(known.layers),
+        evidence: BaseEvidence::Layers,
+    });
     Ok(())
 }
 

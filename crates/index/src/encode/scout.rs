@@ -4,11 +4,12 @@
 //! (`docker/index-cli-plugin` `types/types.go`, 2023, and the superset in `atomist-skills/go-skill`
 //! `policy/types/types.go`, 2025). Fields that do not apply are left out.
 
+use base64::Engine as _;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::license;
-use crate::{Digest, Distro, Evidence, ImageDetails, ImageMetadata, ImagePackage, Location, Source};
+use crate::{Digest, Distro, Evidence, ImageDetails, ImageMetadata, ImagePackage, Location, ProvenanceMode, Source};
 
 /// Version of the SBOM format that this module writes: that of the published definitions.
 pub const SBOM_VERSION: &str = "6";
@@ -67,6 +68,102 @@ struct SourceObject<'a> {
     image: Option<Image<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     file_system: Option<FileSystem<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    provenance: Option<ProvenanceObject<'a>>,
+}
+
+#[derive(Serialize)]
+struct ProvenanceObject<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source_map: Option<SourceMap<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    vcs: Option<Vcs<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    base_image: Option<Base<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mode: Option<&'static str>,
+}
+
+#[derive(Serialize)]
+struct SourceMap<'a> {
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    instructions: Vec<InstructionObject<'a>>,
+    /// In base64, as the other texts of the document are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dockerfile: Option<String>,
+}
+
+#[derive(Serialize)]
+struct InstructionObject<'a> {
+    digests: [&'a Digest; 1],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    diff_ids: Option<[&'a Digest; 1]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    instruction: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path: Option<&'a str>,
+    start_line: u32,
+    end_line: u32,
+}
+
+#[derive(Serialize)]
+struct Vcs<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revision: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Base<'a> {
+    name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tag: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    digest: Option<&'a Digest>,
+}
+
+impl<'a> ProvenanceObject<'a> {
+    /// A base image that is known in another way than by provenance has no other place in the document.
+    fn of(image: &'a ImageDetails) -> Option<Self> {
+        let provenance = image.provenance.as_ref();
+        if provenance.is_none() && image.base.is_none() {
+            return None;
+        }
+        let instructions: Vec<_> = image
+            .layers
+            .iter()
+            .flat_map(|layer| {
+                let ranges = layer.lines.as_ref().map_or(&[][..], |lines| &lines.ranges);
+                ranges.iter().map(move |&(start_line, end_line)| InstructionObject {
+                    digests: [&layer.digest],
+                    diff_ids: layer.diff_id.as_ref().map(|diff_id| [diff_id]),
+                    instruction: layer.instruction.as_deref(),
+                    path: provenance.and_then(|provenance| provenance.dockerfile.as_deref()),
+                    start_line,
+                    end_line,
+                })
+            })
+            .collect();
+        let dockerfile = provenance
+            .and_then(|provenance| provenance.dockerfile_text.as_ref())
+            .map(|text| base64::engine::general_purpose::STANDARD.encode(text));
+        let is_mapped = dockerfile.is_some() || !instructions.is_empty();
+        let vcs = provenance.filter(|provenance| provenance.source.is_some() || provenance.revision.is_some());
+        Some(Self {
+            source_map: is_mapped.then_some(SourceMap { instructions, dockerfile }),
+            vcs: vcs.map(|vcs| Vcs { revision: vcs.revision.as_deref(), source: vcs.source.as_deref() }),
+            base_image: image.base.as_ref().map(|base| Base {
+                name: &base.name,
+                tag: base.tag.as_deref(),
+                digest: base.digest.as_ref(),
+            }),
+            mode: provenance.and_then(|provenance| provenance.mode).map(|mode| match mode {
+                ProvenanceMode::Min => "buildkit_min_mode",
+                ProvenanceMode::Max => "buildkit_max_mode",
+            }),
+        })
+    }
 }
 
 #[derive(Serialize)]
@@ -87,7 +184,8 @@ struct Image<'a> {
     config: Option<Box<RawValue>>,
     #[serde(serialize_with = "crate::bytes_base64::serialize")]
     raw_manifest: &'a [u8],
-    #[serde(serialize_with = "crate::bytes_base64::serialize")]
+    /// Left out if secrets were taken out of it: it would not have the digest that the manifest names.
+    #[serde(serialize_with = "crate::bytes_base64::serialize", skip_serializing_if = "<[_]>::is_empty")]
     raw_config: &'a [u8],
     distro: DistroObject<'a>,
     platform: PlatformObject<'a>,
@@ -166,13 +264,14 @@ impl<'a> Document<'a> {
     fn of(metadata: &'a ImageMetadata, options: Options) -> Self {
         let source = match &metadata.source {
             Source::Image(image) => {
+                let provenance = ProvenanceObject::of(image);
                 let image = Image::of(image, metadata.distro.as_ref());
-                SourceObject { kind: "image", image: Some(image), file_system: None }
+                SourceObject { kind: "image", image: Some(image), file_system: None, provenance }
             }
             Source::Directory { path, size } => {
                 let distro = metadata.distro.as_ref().map(DistroObject::from);
                 let file_system = FileSystem { path, size: *size, distro };
-                SourceObject { kind: "fs", image: None, file_system: Some(file_system) }
+                SourceObject { kind: "fs", image: None, file_system: Some(file_system), provenance: None }
             }
         };
         let image = metadata.image();
@@ -183,6 +282,8 @@ impl<'a> Document<'a> {
                 .packages
                 .iter()
                 .filter(|package| options.declared || package.package.evidence != Evidence::Declared)
+                // A program that a system package brought is that package; Scout's indexer leaves it out, too.
+                .filter(|package| package.owner.is_none() || package.package.kind != "generic")
                 .map(|package| Artifact::of(package, image))
                 .collect(),
             descriptor: Descriptor {
@@ -206,7 +307,7 @@ impl<'a> Image<'a> {
             manifest: raw(&image.raw_manifest),
             config: raw(&image.raw_config),
             raw_manifest: &image.raw_manifest,
-            raw_config: &image.raw_config,
+            raw_config: if image.redacted { &[] } else { &image.raw_config },
             distro: distro.map(DistroObject::from).unwrap_or_default(),
             platform: PlatformObject {
                 os: &image.platform.os,

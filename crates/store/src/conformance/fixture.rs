@@ -78,6 +78,7 @@ pub fn image(number: u32, packages: Vec<ImagePackage>) -> ImageMetadata {
         size: 1000,
         ordinal: Some(position * 2),
         instruction: Some(instruction.to_owned()),
+        lines: None,
     };
     let details = ImageDetails {
         name: "registry.example/app".to_owned(),
@@ -88,8 +89,12 @@ pub fn image(number: u32, packages: Vec<ImagePackage>) -> ImageMetadata {
         platform: Platform { os: "linux".to_owned(), architecture: "amd64".to_owned(), ..Platform::default() },
         raw_manifest: b"{}".to_vec(),
         raw_config: b"{}".to_vec(),
+        redacted: false,
         config: ImageConfig { created: Some("2026-11-22T00:00:00Z".to_owned()), ..ImageConfig::default() },
         layers: vec![layer(0, "ADD rootfs.tar /"), layer(1, "RUN npm install")],
+        base: None,
+        provenance: None,
+        attestations: Vec::new(),
     };
     ImageMetadata {
         format: ImageMetadata::FORMAT,

@@ -57,6 +57,60 @@ pub(super) async fn an_image_is_read_back_whole(subject: &Subject) -> Outcome {
     Ok(())
 }
 
+/// An image of these layers.
+fn of_layers(number: u32, layers: &[u32]) -> ImageMetadata {
+    let mut metadata = image(number, Vec::new());
+    let details = details(&mut metadata);
+    let layer = details.layers[0].clone();
+    details.layers = layers
+        .iter()
+        .map(|&number| supercargo_index::ImageLayer { diff_id: Some(digest(number)), ..layer.clone() })
+        .collect();
+    metadata
+}
+
+pub(super) async fn a_base_image_is_the_known_one_with_the_most_layers(subject: &Subject) -> Outcome {
+    let store = &*subject.store;
+    let layers: Vec<_> = [11, 12, 13].map(digest).into();
+    assert_eq!(store.base_image(&layers).await?, None);
+    store
+        .apply(vec![
+            stored("small", of_layers(1, &[11])),
+            stored("large", of_layers(2, &[11, 12])),
+            // Of the same layers, and with a tag.
+            stored("tagged", of_layers(3, &[11, 12])),
+            tag_seen("tagged", "v1", &digest(3)),
+            // Itself, a longer one, and one that only has a layer in common.
+            stored("app", of_layers(4, &[11, 12, 13])),
+            stored("longer", of_layers(5, &[11, 12, 13, 14])),
+            stored("other", of_layers(6, &[12])),
+        ])
+        .await?;
+    let base = store.base_image(&layers).await?.expect("there is one");
+    assert_eq!((base.image.digest, base.layers), (digest(3), 2));
+    assert_eq!(base.image.places, [place("tagged", Some("v1"))]);
+    // What is gone is no base.
+    let gone = |name: &str, number| Change::ManifestGone { repository: repository(name), digest: digest(number) };
+    store.apply(vec![gone("tagged", 3), gone("large", 2)]).await?;
+    let base = store.base_image(&layers).await?.expect("there is one");
+    assert_eq!((base.image.digest, base.layers), (digest(1), 1));
+    assert_eq!(store.base_image(&layers[..1]).await?, None, "an image is not its own base");
+    assert_eq!(store.base_image(&[]).await?, None);
+    Ok(())
+}
+
+pub(super) async fn the_indexes_of_an_image_are_found(subject: &Subject) -> Outcome {
+    let store = &*subject.store;
+    store.apply(vec![index("app", 21, &[1, 2]), index("app", 20, &[2])]).await?;
+    let mut found = store.indexes_of(&digest(2)).await?;
+    found.sort_by_key(ToString::to_string);
+    let mut expected = vec![digest(20), digest(21)];
+    expected.sort_by_key(ToString::to_string);
+    assert_eq!(found, expected);
+    assert_eq!(store.indexes_of(&digest(9)).await?, []);
+    Ok(())
+}
+
 pub(super) async fn images_are_found_by_where_and_what_they_are(subject: &Subject) -> Outcome {
     let store = &*subject.store;
     let mut arm = image(3, Vec::new());

@@ -108,6 +108,8 @@ pub fn cases() -> Vec<(&'static str, Case)> {
         }
         images::{
             an_image_is_read_back_whole,
+            a_base_image_is_the_known_one_with_the_most_layers,
+            the_indexes_of_an_image_are_found,
             images_are_found_by_where_and_what_they_are,
             an_index_leads_to_its_images,
             indexing_again_replaces,

@@ -9,14 +9,15 @@ use crate::change::ChildKind;
 use crate::clock::timestamp;
 use crate::error::Result;
 use crate::inventory::{
-    ImageFilter, ImageSummary, ManifestState, NameMatch, PackageLayer, PackageLocation, PackageMatch, PackageQuery,
-    Place, PlaceFilter, Presence, Problem, ProblemFilter, ProblemState, RegistryState, RepositoryState, StoredImage,
-    TagState,
+    ImageFilter, ImageSummary, KnownBase, ManifestState, NameMatch, PackageLayer, PackageLocation, PackageMatch,
+    PackageQuery, Place, PlaceFilter, Presence, Problem, ProblemFilter, ProblemState, RegistryState, RepositoryState,
+    StoredImage, TagState,
 };
 use crate::job::{JobId, JobState};
 use crate::ledger::{LedgerEntry, Verdict};
 use crate::name::{RepositoryName, TagOrDigest};
 use crate::page::{Cursor, Listing, Page};
+use crate::rows;
 use crate::rows::{PackageRow, tidy};
 
 /// Drops the keys that a cursor was made of.
@@ -180,6 +181,38 @@ impl State {
     pub(super) fn find_image(&self, digest: &Digest) -> Result<Option<StoredImage>> {
         let Some(row) = self.images.values().find(|row| row.digest == *digest) else { return Ok(None) };
         Ok(Some(StoredImage { summary: self.summary(row)?, metadata: ImageMetadata::clone(&row.metadata) }))
+    }
+
+    pub(super) fn base_image(&self, layers: &[Digest]) -> Result<Option<KnownBase>> {
+        let chains = rows::base_chains(layers);
+        let mut longest = None;
+        let mut images = Vec::new();
+        for row in self.images.values().rev().filter(|row| self.is_present(&row.digest, Presence::Present)) {
+            let chain = row.metadata.image().and_then(rows::chain_id);
+            let Some(length) = chain.and_then(|chain| chains.iter().position(|one| one.to_string() == chain)) else {
+                continue;
+            };
+            if longest.is_some_and(|longest| length < longest) {
+                continue;
+            }
+            if longest != Some(length) {
+                longest = Some(length);
+                images.clear();
+            }
+            images.push((row.last_indexed, self.summary(row)?));
+        }
+        images.sort_by_key(|(last_indexed, _)| std::cmp::Reverse(*last_indexed));
+        let Some(longest) = longest else { return Ok(None) };
+        let images = images.into_iter().map(|(_, image)| image).collect();
+        Ok(rows::best_base(images, u32::try_from(longest + 1).unwrap_or(u32::MAX)))
+    }
+
+    pub(super) fn indexes_of(&self, digest: &Digest) -> Vec<Digest> {
+        let lists = |children: &[crate::change::ManifestChild]| children.iter().any(|child| child.digest == *digest);
+        let mut indexes: Vec<Digest> =
+            self.children.iter().filter(|(_, children)| lists(children)).map(|(index, _)| index.clone()).collect();
+        indexes.sort_by_key(Digest::to_string);
+        indexes
     }
 
     pub(super) fn package_list(&self, query: &PackageQuery, page: &Page) -> Result<Listing<PackageMatch>> {

@@ -20,8 +20,8 @@ use crate::clock::{ClockOffset, millis, timestamp};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Accepted, EventFilter, EventRecord, NewEvent};
 use crate::inventory::{
-    ImageFilter, ImageSummary, ManifestState, PackageMatch, PackageQuery, PlaceFilter, Problem, ProblemFilter,
-    RegistryState, RepositoryState, StoredImage, TagState,
+    ImageFilter, ImageSummary, KnownBase, ManifestState, PackageMatch, PackageQuery, PlaceFilter, Problem,
+    ProblemFilter, RegistryState, RepositoryState, StoredImage, TagState,
 };
 use crate::job::{
     Claim, Disposition, Enqueued, Failure, Job, JobFilter, JobId, JobRecord, JobState, Lane, LaneStats, Lease, NewJob,
@@ -312,6 +312,14 @@ impl Store for MemoryStore {
 
     async fn image(&self, digest: &Digest) -> Result<Option<StoredImage>> {
         self.state().find_image(digest)
+    }
+
+    async fn base_image(&self, layers: &[Digest]) -> Result<Option<KnownBase>> {
+        self.state().base_image(layers)
+    }
+
+    async fn indexes_of(&self, digest: &Digest) -> Result<Vec<Digest>> {
+        Ok(self.state().indexes_of(digest))
     }
 
     async fn packages(&self, query: &PackageQuery, page: &Page) -> Result<Listing<PackageMatch>> {

@@ -12,7 +12,7 @@ use super::connection::Tx;
 use super::sql::{Fields, SqlResult, json, number};
 use crate::codec;
 use crate::error::Result;
-use crate::inventory::{ImageFilter, ImageSummary, Place, Presence};
+use crate::inventory::{ImageFilter, ImageSummary, KnownBase, Place, Presence};
 use crate::name::RepositoryName;
 use crate::page::{Cursor, Listing, Page};
 use crate::rows::{self, PackageRow};
@@ -31,6 +31,7 @@ pub(super) struct PreparedImage {
     indexer: String,
     manifest_size: u64,
     body: Vec<u8>,
+    chain_id: Option<String>,
     layer_rows: String,
     package_rows: String,
 }
@@ -77,6 +78,7 @@ impl PreparedImage {
             indexer: metadata.indexer.clone(),
             manifest_size: image.raw_manifest.len() as u64,
             body: codec::encode(metadata)?,
+            chain_id: rows::chain_id(image),
             layer_rows: json(&layers)?,
             package_rows: package_rows(metadata)?,
         })
@@ -126,8 +128,8 @@ pub(super) async fn store(tx: &mut Tx<'_>, image: &PreparedImage) -> Result<()> 
     see_manifest(tx, repository_id, &image.digest, Some((&image.media_type, image.manifest_size))).await?;
     let id: i64 = sqlx::query_scalar(
         "INSERT INTO images (digest, os, architecture, variant, os_version, size, created, distro, packages, indexer,
-            first_indexed, last_indexed)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?11)
+            first_indexed, last_indexed, chain_id)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?11, ?12)
         ON CONFLICT (digest) DO UPDATE SET
             os = excluded.os,
             architecture = excluded.architecture,
@@ -138,7 +140,8 @@ pub(super) async fn store(tx: &mut Tx<'_>, image: &PreparedImage) -> Result<()> 
             distro = excluded.distro,
             packages = excluded.packages,
             indexer = excluded.indexer,
-            last_indexed = excluded.last_indexed
+            last_indexed = excluded.last_indexed,
+            chain_id = excluded.chain_id
         RETURNING id",
     )
     .bind(image.digest.to_string())
@@ -152,6 +155,7 @@ pub(super) async fn store(tx: &mut Tx<'_>, image: &PreparedImage) -> Result<()> 
     .bind(number(image.packages))
     .bind(&image.indexer)
     .bind(now)
+    .bind(&image.chain_id)
     .fetch_one(tx.connection())
     .await
     .sql()?;
@@ -325,6 +329,41 @@ pub(super) async fn find(
         .await
         .sql()?;
     Ok(Some((summary, body)))
+}
+
+/// Images of one chain that are looked at for one with a tag.
+const CANDIDATES: i64 = 64;
+
+pub(super) async fn base(connection: &mut SqliteConnection, layers: &[Digest]) -> Result<Option<KnownBase>> {
+    let chains: Vec<String> = rows::base_chains(layers).iter().map(Digest::to_string).collect();
+    let found: Vec<(String, i64)> = sqlx::query_as(
+        "SELECT images.digest, wanted.key FROM json_each(?1) AS wanted
+        CROSS JOIN images ON images.chain_id = wanted.value
+        WHERE EXISTS (SELECT 1 FROM manifests WHERE manifests.digest = images.digest AND manifests.gone_at IS NULL)
+        ORDER BY wanted.key DESC, images.last_indexed DESC, images.id DESC LIMIT ?2",
+    )
+    .bind(json(&chains)?)
+    .bind(CANDIDATES)
+    .fetch_all(&mut *connection)
+    .await
+    .sql()?;
+    let Some(&(_, longest)) = found.first() else { return Ok(None) };
+    let digests: Vec<&String> = found.iter().filter(|(_, key)| *key == longest).map(|(digest, _)| digest).collect();
+    let mut query = QueryBuilder::<Sqlite>::new(SUMMARY);
+    query.push(" AND images.digest IN (SELECT value FROM json_each(").push_bind(json(&digests)?);
+    query.push(")) ORDER BY images.last_indexed DESC, images.id DESC");
+    let rows = query.build().fetch_all(&mut *connection).await.sql()?;
+    let images = summaries(connection, &rows).await?.into_iter().map(|(_, image)| image).collect();
+    Ok(rows::best_base(images, u32::try_from(longest + 1).unwrap_or(u32::MAX)))
+}
+
+pub(super) async fn indexes_of(connection: &mut SqliteConnection, digest: &Digest) -> Result<Vec<Digest>> {
+    let rows = sqlx::query("SELECT DISTINCT parent FROM manifest_children WHERE child = ? ORDER BY parent")
+        .bind(digest.to_string())
+        .fetch_all(connection)
+        .await
+        .sql()?;
+    rows.iter().map(|row| Fields(row).digest("parent")).collect()
 }
 
 async fn summaries(connection: &mut SqliteConnection, rows: &[SqliteRow]) -> Result<Vec<(i64, ImageSummary)>> {

@@ -32,8 +32,8 @@ use crate::codec;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Accepted, EventFilter, EventRecord, NewEvent};
 use crate::inventory::{
-    ImageFilter, ImageSummary, ManifestState, PackageMatch, PackageQuery, PlaceFilter, Problem, ProblemFilter,
-    RegistryState, RepositoryState, StoredImage, TagState,
+    ImageFilter, ImageSummary, KnownBase, ManifestState, PackageMatch, PackageQuery, PlaceFilter, Problem,
+    ProblemFilter, RegistryState, RepositoryState, StoredImage, TagState,
 };
 use crate::job::{Claim, Disposition, Enqueued, Failure, Job, JobFilter, JobId, JobRecord, LaneStats, Lease, NewJob};
 use crate::ledger::LedgerEntry;
@@ -390,6 +390,20 @@ impl Store for SqliteStore {
             .await
             .map_err(|error| error.with_operation("read image").with_context(&summary.digest))?;
         Ok(Some(StoredImage { summary, metadata }))
+    }
+
+    async fn base_image(&self, layers: &[Digest]) -> Result<Option<KnownBase>> {
+        let layers = layers.to_vec();
+        self.database
+            .read("find base image", |connection| Box::pin(async move { images::base(connection, &layers).await }))
+            .await
+    }
+
+    async fn indexes_of(&self, digest: &Digest) -> Result<Vec<Digest>> {
+        let digest = digest.clone();
+        self.database
+            .read("find indexes", |connection| Box::pin(async move { images::indexes_of(connection, &digest).await }))
+            .await
     }
 
     async fn packages(&self, query: &PackageQuery, page: &Page) -> Result<Listing<PackageMatch>> {
