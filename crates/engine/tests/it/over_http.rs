@@ -4,14 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, Method, StatusCode};
+use serde_json::json;
 use supercargo_engine::{Backoff, Engine, Options, RetryPolicy, Summary, Watch};
 use supercargo_events::{DistributionSource, Request, SourceConfig};
-use supercargo_registry::index::Indexer;
+use supercargo_registry::index::{BaseEvidence, Indexer};
 use supercargo_registry::{Credential, OciRegistry, Registry, Retry, TransportConfig};
 use supercargo_store::{
     ImageFilter, Page, PlaceFilter, Problem, ProblemFilter, ProblemState, SqliteOptions, SqliteStore, Store,
 };
-use supercargo_testkit::{Image, ImageBuilder, Layer, RegistryServer, contents};
+use supercargo_testkit::{Image, ImageBuilder, IndexBuilder, Layer, RegistryServer, attestation, contents};
 
 use crate::support::settle;
 
@@ -146,5 +147,59 @@ async fn the_database_is_found_again_and_a_lost_one_is_not_answered_for() {
     let request = Request { method: &Method::POST, headers: &HeaderMap::new(), query: None, body };
     let received = engine.intake().receive("main", &source, &request).await;
     assert_eq!(received.answer.status, StatusCode::SERVICE_UNAVAILABLE);
+    server.shutdown().await;
+}
+
+#[tokio::test]
+async fn an_image_is_stored_with_its_base_and_its_provenance() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = RegistryServer::start().await.unwrap();
+    let builder = ImageBuilder::new()
+        .with_layer(Layer::new().file("etc/os-release", contents::os_release("debian", "12")), "ADD rootfs.tar /");
+    server.push(&builder.clone().build(), "team/base", "12");
+    let store = open(&directory).await;
+    sail(&store, &server).await;
+
+    let app = builder.clone().with_layer(Layer::new().file("app/run", "x"), "COPY run /app/").build();
+    let other = builder.with_layer(Layer::new().file("app/run", "y"), "COPY run /app/").build();
+    let layer = app.layer_digest(1);
+    let provenance = json!({
+        "buildDefinition": {
+            "buildType": "https://github.com/moby/buildkit/blob/master/docs/attestations/slsa-definitions.md",
+            "resolvedDependencies": [{"uri": "pkg:docker/debian@12", "digest": {"sha256": "a".repeat(64)}}],
+        },
+        "runDetails": {"metadata": {"buildkit_metadata": {
+            "vcs": {"source": "https://example.org/app.git", "revision": "abc"},
+            "source": {"locations": {"step1": {"locations": [
+                {"ranges": [{"start": {"line": 2}, "end": {"line": 2}}]},
+            ]}}},
+            "layers": {"step1:0": [[{"digest": layer}]]},
+        }}},
+    });
+    let statement = attestation(&app, "https://slsa.dev/provenance/v1", &provenance);
+    let index =
+        IndexBuilder::new().with_image(app.clone()).with_image(other.clone()).with_attestation(statement).build();
+    server.push(&index, "team/app", "1.0");
+    sail(&store, &server).await;
+
+    let stored = |image: &Image| {
+        let (store, digest) = (Arc::clone(&store), image.manifest.digest().parse().unwrap());
+        async move {
+            let stored = store.image(&digest).await.unwrap().expect("it was indexed");
+            stored.metadata.image().expect("it is an image").clone()
+        }
+    };
+    let app = stored(&app).await;
+    let base = app.base.expect("the provenance names it");
+    assert_eq!((base.name.as_str(), base.tag.as_deref()), ("debian", Some("12")));
+    assert_eq!(base.evidence, BaseEvidence::Provenance);
+    let provenance = app.provenance.expect("it was attested");
+    assert_eq!(provenance.revision.as_deref(), Some("abc"));
+    assert_eq!(app.layers[1].lines.as_ref().expect("they are mapped").ranges, [(2, 2)]);
+    assert_eq!(app.attestations.len(), 1);
+    // Nothing is said of the other one, but its first layer is known.
+    let base = stored(&other).await.base.expect("its layers tell");
+    assert_eq!(base.name, format!("{}/team/base", server.host()));
+    assert_eq!((base.tag.as_deref(), base.layers, base.evidence), (Some("12"), Some(1), BaseEvidence::Layers));
     server.shutdown().await;
 }
