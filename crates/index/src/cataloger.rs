@@ -9,7 +9,7 @@ use std::fmt;
 pub use contents::Contents;
 pub use interest::Interest;
 pub use set::Catalogers;
-pub(crate) use set::Selection;
+pub(crate) use set::{Chosen, Selection};
 
 use crate::package::{Distro, Package, Supplement};
 

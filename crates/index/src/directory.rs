@@ -135,6 +135,7 @@ impl Scan<'_> {
         let size = metadata.len();
         let mut selection = Selection::new();
         self.context.catalogers.select_by_path(relative, &mut selection);
+        self.context.catalogers.select_one_below(relative, &mut self.gathered.chosen, &mut selection);
         let mut open = match fs::File::open(path) {
             Ok(open) => open,
             Err(_) if selection.is_empty() => return Ok(Ok(())),

@@ -3,7 +3,7 @@
 use std::io::{self, Read};
 
 use crate::budget::Budget;
-use crate::cataloger::Selection;
+use crate::cataloger::{Chosen, Selection};
 use crate::inflate::{BlobFacts, Cancelled, Chunks, Hasher, Inflated, Inflater, OverLimit, Stop, pipe};
 use crate::paths::normalise;
 use crate::tar::{TarEntry, TarError, TarReader, TypeFlag};
@@ -170,6 +170,7 @@ pub(crate) struct Gathered {
     pub(crate) entries: Entries,
     pub(crate) findings: Vec<FileFindings>,
     pub(crate) skipped: Vec<Skipped>,
+    pub(crate) chosen: Chosen,
     packages: usize,
 }
 
@@ -268,6 +269,7 @@ impl<'a> Walk<'a> {
             }
             selection.clear();
             self.context.catalogers.select_by_path(&path, &mut selection);
+            self.context.catalogers.select_one_below(&path, &mut self.index.chosen, &mut selection);
             if entry.sparse.is_none() {
                 self.context.catalogers.select_by_leading_bytes(tar.peek(head_length)?, &mut selection);
             }

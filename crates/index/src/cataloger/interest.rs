@@ -10,6 +10,7 @@ pub struct Interest {
     pub(super) patterns: Vec<Pattern>,
     pub(super) leading: Vec<Leading>,
     pub(super) well_known: Vec<&'static str>,
+    pub(super) one_below: Vec<&'static str>,
 }
 
 #[derive(Clone, Debug)]
@@ -46,6 +47,15 @@ impl Interest {
     #[must_use]
     pub fn path_in_any_case(mut self, pattern: &'static str) -> Self {
         self.patterns.push(Pattern { text: pattern, any_case: true });
+        self
+    }
+
+    /// Wants one file below each directory that lies in `parent` (a path, no pattern): the first of the layer that is
+    /// not empty. For stores that keep a directory per package, and the package's name and version in the directory's
+    /// name: the file stands for its directory, which is no evidence by itself.
+    #[must_use]
+    pub fn one_below(mut self, parent: &'static str) -> Self {
+        self.one_below.push(parent);
         self
     }
 

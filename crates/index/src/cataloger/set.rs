@@ -27,6 +27,7 @@ struct Inner {
     others: Vec<Rule>,
     leading: Vec<LeadingRule>,
     well_known: Vec<(usize, &'static str)>,
+    one_below: Vec<(usize, &'static str)>,
 }
 
 struct Rule {
@@ -40,6 +41,9 @@ struct LeadingRule {
     by_content: bool,
     cataloger: usize,
 }
+
+/// The file that stands for each directory, see [`Interest::one_below`](super::Interest::one_below).
+pub(crate) type Chosen = HashMap<Box<str>, Box<str>>;
 
 /// Who wants a file: indexes into the set, each with whether it was by content only.
 pub(crate) type Selection = Vec<(usize, bool)>;
@@ -63,6 +67,7 @@ impl Catalogers {
             others: Vec::new(),
             leading: Vec::new(),
             well_known: Vec::new(),
+            one_below: Vec::new(),
             catalogers,
         };
         for index in 0..inner.catalogers.len() {
@@ -126,6 +131,25 @@ impl Catalogers {
         add(&self.inner.others);
     }
 
+    /// Adds who wants a file of this path for the directory that it lies below. `chosen` are the files that were wanted
+    /// so in this layer, by their directories.
+    pub(crate) fn select_one_below(&self, path: &str, chosen: &mut Chosen, selection: &mut Selection) {
+        for &(cataloger, parent) in &self.inner.one_below {
+            let Some(rest) = path.strip_prefix(parent).and_then(|rest| rest.strip_prefix('/')) else { continue };
+            let Some((below, _)) = rest.split_once('/') else { continue };
+            let directory = &path[..path.len() - rest.len() + below.len()];
+            // A file that stands twice in the layer is wanted twice: its last entry counts.
+            let wanted = match chosen.get(directory) {
+                Some(file) => **file == *path,
+                None => true,
+            };
+            if wanted && !selection.iter().any(|(index, _)| *index == cataloger) {
+                chosen.insert(directory.into(), path.into());
+                selection.push((cataloger, false));
+            }
+        }
+    }
+
     /// Adds who wants a file that begins with `head` to `selection`.
     pub(crate) fn select_by_leading_bytes(&self, head: &[u8], selection: &mut Selection) {
         for rule in &self.inner.leading {
@@ -171,6 +195,7 @@ impl Inner {
             cataloger,
         }));
         self.well_known.extend(interest.well_known.into_iter().map(|path| (cataloger, path)));
+        self.one_below.extend(interest.one_below.into_iter().map(|parent| (cataloger, parent)));
     }
 }
 
