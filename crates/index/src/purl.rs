@@ -11,7 +11,7 @@ use crate::package::{Distro, Package};
 pub(crate) struct Purl(String);
 
 /// Types whose versions mean nothing without the distribution.
-const WITH_DISTRO: &[&str] = &["deb", "apk", "rpm", "alpm", "opkg"];
+const WITH_DISTRO: &[&str] = &["deb", "apk", "rpm", "alpm", "opkg", "cos"];
 
 impl Purl {
     pub(crate) fn of(package: &Package, distro: Option<&Distro>) -> Self {
@@ -39,6 +39,8 @@ impl Purl {
         }
         if let Some(distro) = distro.filter(|distro| !distro.id.is_empty())
             && WITH_DISTRO.contains(&package.kind.as_str())
+            // What says that it is of another distribution is not of this one's release: Ubuntu's packages in a snap.
+            && package.namespace.as_ref().is_none_or(|namespace| *namespace == distro.id)
         {
             purl.add_qualifier("distro", distro_qualifier(distro)).ok()?;
         }
@@ -91,6 +93,7 @@ mod tests {
         let mut libc = package("deb", Some("debian"), "libstdc++6", "1:12.2.0-14");
         libc.qualifiers.insert("arch".into(), "amd64".into());
         check(&libc, "pkg:deb/debian/libstdc%2B%2B6@1:12.2.0-14?arch=amd64&distro=debian-12");
+        check(&package("deb", Some("ubuntu"), "libc6", "2.35-0ubuntu3"), "pkg:deb/ubuntu/libc6@2.35-0ubuntu3");
         check(&package("npm", Some("@types"), "node", "20.1.0"), "pkg:npm/%40types/node@20.1.0");
         check(&package("golang", Some("github.com/foo"), "bar", "v1.0.0"), "pkg:golang/github.com/foo/bar@v1.0.0");
         check(&package("golang", None, "stdlib", "1.22.1"), "pkg:golang/stdlib@1.22.1");

@@ -1,6 +1,7 @@
 //! Findings of visible files into packages, each once.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::catalogers::system::os_release;
 use crate::layer::FileFindings;
@@ -55,6 +56,9 @@ impl<'a> Merge<'a> {
             add(&mut packages, found, supplements.map_or(&[][..], Vec::as_slice), distro.as_ref());
         }
         let mut packages: Vec<_> = packages.into_values().collect();
+        for package in &mut packages {
+            package.license = license_expression(package.package.licenses.iter().map(String::as_str));
+        }
         ownership::settle(&mut packages);
         // What is installed first, then the source packages that it was built from, then what is part of another.
         packages.sort_by_key(|package| (package.owner.is_some(), package.locations.is_empty()));
@@ -85,15 +89,25 @@ fn add(
         .filter(|source| source.name != package.name || source.version != package.version)
         .map(|source| add_source(packages, &package, source, distro));
     let purl = Purl::of(&package, distro).to_string();
-    let entry = packages.entry(purl).or_insert_with_key(|purl| ImagePackage {
-        purl: purl.clone(),
-        license: license_expression(package.licenses.iter().map(String::as_str)),
-        package,
-        parent: None,
-        owner: None,
-        locations: Vec::new(),
-        catalogers: Vec::new(),
-    });
+    let entry = match packages.entry(purl) {
+        Entry::Occupied(entry) => {
+            let entry = entry.into_mut();
+            complete(&mut entry.package, package);
+            entry
+        }
+        Entry::Vacant(entry) => {
+            let purl = entry.key().clone();
+            entry.insert(ImagePackage {
+                purl,
+                package,
+                license: None,
+                parent: None,
+                owner: None,
+                locations: Vec::new(),
+                catalogers: Vec::new(),
+            })
+        }
+    };
     entry.parent = entry.parent.take().or(parent);
     if !entry.locations.contains(&found.location) {
         entry.locations.push(found.location);
@@ -102,6 +116,29 @@ fn add(
     if !entry.catalogers.iter().any(|name| name == found.cataloger) {
         entry.catalogers.push(found.cataloger.to_owned());
     }
+}
+
+/// Adds to `package` what another record of the same package knows and it does not.
+fn complete(package: &mut Package, other: Package) {
+    let Package { source, licenses, author, vendor, cpes, description, url, size, installed_size, files, .. } = other;
+    package.source = package.source.take().or(source);
+    package.author = package.author.take().or(author);
+    package.vendor = package.vendor.take().or(vendor);
+    package.description = package.description.take().or(description);
+    package.url = package.url.take().or(url);
+    package.size = package.size.or(size);
+    package.installed_size = package.installed_size.or(installed_size);
+    for (list, more) in [(&mut package.licenses, licenses), (&mut package.cpes, cpes), (&mut package.files, files)] {
+        if list.is_empty() {
+            *list = more;
+        } else if !more.is_empty() {
+            let known: HashSet<String> = list.iter().cloned().collect();
+            list.extend(more.into_iter().filter(|one| !known.contains(one)));
+        }
+    }
+    // The best evidence counts; what is needed by one record for more than development is needed.
+    package.evidence = package.evidence.min(other.evidence);
+    package.dev &= other.dev;
 }
 
 /// Adds the source package of `binary` and returns its package URL.
