@@ -1,9 +1,22 @@
 //! Packages of the system: databases, inventories and package files of its package managers.
 
+mod alpm;
 mod apk;
+mod chisel;
 mod copyright;
+mod cos;
 mod dpkg;
+mod flatpak;
+mod homebrew;
+mod kernel;
+mod nix;
+mod opkg;
 pub(crate) mod os_release;
+mod package_files;
+mod portage;
+mod snap;
+mod stanza;
+mod unpack;
 
 use std::sync::Arc;
 
@@ -11,5 +24,20 @@ use crate::Cataloger;
 
 /// Every cataloger of this family, in the order in which they are asked.
 pub(super) fn all() -> Vec<Arc<dyn Cataloger>> {
-    vec![Arc::new(os_release::OsRelease), Arc::new(dpkg::Dpkg), Arc::new(apk::Apk)]
+    vec![
+        Arc::new(os_release::OsRelease),
+        Arc::new(dpkg::Dpkg),
+        Arc::new(apk::Apk),
+        Arc::new(alpm::Alpm),
+        Arc::new(chisel::Chisel),
+        Arc::new(opkg::Opkg),
+        Arc::new(portage::Portage),
+        Arc::new(nix::Nix),
+        Arc::new(homebrew::Homebrew),
+        Arc::new(snap::Snap),
+        Arc::new(flatpak::Flatpak),
+        Arc::new(cos::Cos),
+        Arc::new(kernel::Kernel),
+        Arc::new(package_files::PackageFiles),
+    ]
 }

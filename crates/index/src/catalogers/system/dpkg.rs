@@ -4,20 +4,21 @@
 //! | --- | --- |
 //! | `var/lib/dpkg/status` | a stanza per package dpkg knows (deb822(5), `Status` field: dpkg(1), "Package states") |
 //! | `var/lib/dpkg/status.d/*` | distroless images: a stanza per file, always installed, without `Status` |
+//! | `var/lib/dpkg/info/<package>[:<architecture>].md5sums`, in distroless images `status.d/<package>.md5sums` | `<md5>  <path>` for each file of the package; dpkg makes it where the package brings none |
 //! | `usr/share/doc/<package>/copyright` | the licences, see [`copyright`](super::copyright) |
 //!
-//! `*.md5sums` and `*.list` beside a `status.d` stanza are no stanzas. vcpkg keeps a look-alike, also named
-//! `status`, whose packages are C++ ports: it is refused.
-
-use memchr::memchr;
+//! `info/*.list` names the same files and directories, links and configuration files with them, and is not read:
+//! nothing in it tells a file from a directory. vcpkg keeps a look-alike, also named `status`, whose packages are C++
+//! ports: it is refused.
 
 use super::copyright;
+use super::stanza::{Stanza, Stanzas};
 use crate::catalogers::check_count;
-use crate::package::{Package, SourcePackage, Supplement};
+use crate::package::Supplement;
 use crate::{Cataloger, Contents, File, Findings, Interest, Problem};
 
-/// Longest value of a field that is kept. Names and versions are far shorter; Debian's policy sets no bound.
-const LONGEST_VALUE: usize = 4096;
+/// Linux's `PATH_MAX`.
+const LONGEST_PATH: usize = 4096;
 
 /// Reads dpkg's database.
 #[derive(Debug)]
@@ -29,44 +30,70 @@ impl Cataloger for Dpkg {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn interest(&self) -> Interest {
         Interest::new()
-            .path("**/var/lib/dpkg/status")
-            .path("**/var/lib/dpkg/status.d/*")
+            .path("**/lib/dpkg/status")
+            .path("**/lib/dpkg/status.d/*")
+            .path("**/lib/dpkg/info/*.md5sums")
             .path("**/usr/share/doc/*/copyright")
             .behind_links("var/lib/dpkg/status", b"Package: ")
     }
 
     fn catalog(&self, file: &File<'_>, contents: &mut Contents<'_>, findings: &mut Findings) -> Result<(), Problem> {
-        if file.name() == "copyright" && !file.directory().ends_with("dpkg/status.d") {
-            let licenses = copyright::licenses(contents.whole()?);
-            if !licenses.is_empty() {
-                let package = file.directory().rsplit('/').next().unwrap_or_default();
-                findings.supplement(Supplement {
-                    kind: "deb".to_owned(),
-                    name: package.to_owned(),
-                    licenses,
-                    files: Vec::new(),
-                });
+        let bytes = contents.whole()?;
+        let one_per_file = file.directory().ends_with("dpkg/status.d");
+        let supplement =
+            |name: &str| Supplement { kind: "deb".to_owned(), name: name.to_owned(), ..Supplement::default() };
+        if let Some(package) = file.name().strip_suffix(".md5sums") {
+            let name = package.split_once(':').map_or(package, |(name, _)| name);
+            let files = owned_files(bytes, root(file.path));
+            if !name.is_empty() && !files.is_empty() {
+                findings.supplement(Supplement { files, ..supplement(name) });
             }
             return Ok(());
         }
-        let one_per_file = file.directory().ends_with("dpkg/status.d");
-        if one_per_file && (file.name().ends_with(".md5sums") || file.name().ends_with(".list")) {
+        if one_per_file && file.name().ends_with(".list") {
             return Ok(());
         }
-        let bytes = contents.whole()?;
-        packages(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes), one_per_file, findings)
+        if file.name() == "copyright" && !one_per_file {
+            let licenses = copyright::licenses(bytes);
+            if !licenses.is_empty() {
+                let package = file.directory().rsplit('/').next().unwrap_or_default();
+                findings.supplement(Supplement { licenses, ..supplement(package) });
+            }
+            return Ok(());
+        }
+        packages(bytes, one_per_file, findings)
     }
+}
+
+/// The directory that the database is of: nothing for the image's own, else with a slash at its end.
+fn root(database: &str) -> &str {
+    let base = database.find("lib/dpkg/").and_then(|at| database.get(..at)).unwrap_or_default();
+    base.strip_suffix("var/").or_else(|| base.strip_suffix("usr/")).unwrap_or(base)
+}
+
+/// The paths of an md5sums file. They are relative to the root; some makers write a leading `./`.
+fn owned_files(bytes: &[u8], root: &str) -> Vec<String> {
+    bytes
+        .split(|&b| b == b'\n')
+        .filter_map(|line| {
+            let (digest, path) = line.split_at_checked(32)?;
+            let path = path.strip_prefix(b"  ").or_else(|| path.strip_prefix(b" *"))?.trim_ascii_end();
+            let path = path.strip_prefix(b"./").or_else(|| path.strip_prefix(b"/")).unwrap_or(path);
+            let valid = digest.iter().all(u8::is_ascii_hexdigit) && (1..=LONGEST_PATH).contains(&path.len());
+            valid.then(|| format!("{root}{}", String::from_utf8_lossy(path)))
+        })
+        .collect()
 }
 
 fn packages(bytes: &[u8], status_may_be_missing: bool, findings: &mut Findings) -> Result<(), Problem> {
     let mut debian = false;
-    for stanza in (Stanzas { rest: bytes }) {
-        if stanza.is_of_vcpkg() {
+    for stanza in Stanzas::of(bytes) {
+        if is_of_vcpkg(&stanza) {
             // Before the first stanza of Debian's shape it is vcpkg's file; after it, a single odd stanza must
             // not hide the packages that follow.
             if debian {
@@ -76,7 +103,7 @@ fn packages(bytes: &[u8], status_may_be_missing: bool, findings: &mut Findings) 
         }
         debian |= !stanza.maintainer.is_empty();
         if stanza.is_installed(status_may_be_missing)
-            && let Some(package) = stanza.package()
+            && let Some(package) = stanza.debian_package()
         {
             check_count(findings)?;
             findings.package(package);
@@ -85,173 +112,30 @@ fn packages(bytes: &[u8], status_may_be_missing: bool, findings: &mut Findings) 
     Ok(())
 }
 
-/// The fields of a stanza that are of use, as slices of the file. Empty where a field is missing.
-#[derive(Debug, Default)]
-struct Stanza<'a> {
-    package: &'a [u8],
-    status: &'a [u8],
-    version: &'a [u8],
-    architecture: &'a [u8],
-    source: &'a [u8],
-    maintainer: &'a [u8],
-    description: &'a [u8],
-    homepage: &'a [u8],
-    installed_size: &'a [u8],
-    /// It has a field that only vcpkg writes.
-    vcpkg: bool,
-}
-
-struct Stanzas<'a> {
-    rest: &'a [u8],
-}
-
-impl<'a> Iterator for Stanzas<'a> {
-    type Item = Stanza<'a>;
-
-    fn next(&mut self) -> Option<Stanza<'a>> {
-        let mut stanza = Stanza::default();
-        let mut fields = false;
-        while !self.rest.is_empty() {
-            let end = memchr(b'\n', self.rest).unwrap_or(self.rest.len());
-            let line = &self.rest[..end];
-            self.rest = self.rest.get(end + 1..).unwrap_or_default();
-            match line.first() {
-                // A line of the field before, unless there is nothing on it.
-                Some(b' ' | b'\t') if !line.trim_ascii().is_empty() => {}
-                Some(first) if !first.is_ascii_whitespace() => {
-                    fields = true;
-                    stanza.take(line);
-                }
-                _ if fields => return Some(stanza),
-                _ => {}
-            }
-        }
-        fields.then_some(stanza)
-    }
-}
-
-impl<'a> Stanza<'a> {
-    fn take(&mut self, line: &'a [u8]) {
-        // Most lines of a stanza are of no use: judge them by their first letter before looking for the colon.
-        if !matches!(line[0] | 0x20, b'p' | b's' | b'v' | b'a' | b'm' | b'd' | b'h' | b'i' | b't' | b'f') {
-            return;
-        }
-        // The longest field name of use has 14 letters.
-        let Some(colon) = memchr(b':', &line[..line.len().min(16)]) else { return };
-        let (field, value) = (&line[..colon], line[colon + 1..].trim_ascii());
-        let field_is = |name: &[u8]| field.eq_ignore_ascii_case(name);
-        let slot = match field.len() {
-            3 if field_is(b"Abi") => return self.vcpkg = true,
-            4 if field_is(b"Type") && value == b"Port" => return self.vcpkg = true,
-            6 if field_is(b"Status") => &mut self.status,
-            6 if field_is(b"Source") => &mut self.source,
-            7 if field_is(b"Package") => &mut self.package,
-            7 if field_is(b"Version") => &mut self.version,
-            7 if field_is(b"Feature") => return self.vcpkg = true,
-            8 if field_is(b"Homepage") => &mut self.homepage,
-            10 if field_is(b"Maintainer") => &mut self.maintainer,
-            11 if field_is(b"Description") => &mut self.description,
-            12 if field_is(b"Architecture") => &mut self.architecture,
-            12 if field_is(b"Port-Version") => return self.vcpkg = true,
-            14 if field_is(b"Installed-Size") => &mut self.installed_size,
-            _ => return,
-        };
-        if slot.is_empty() {
-            *slot = &value[..value.len().min(LONGEST_VALUE)];
-        }
-    }
-
-    /// vcpkg's paragraphs carry an ABI hash or a port version (since 2017), and always a triplet for an
-    /// architecture: `x64-linux`, the processor first, where Debian has it last (`kfreebsd-amd64`).
-    fn is_of_vcpkg(&self) -> bool {
-        const PROCESSORS: [&[u8]; 14] = [
-            b"x86",
-            b"x64",
-            b"arm",
-            b"arm64",
-            b"arm64ec",
-            b"wasm32",
-            b"s390x",
-            b"ppc64le",
-            b"riscv32",
-            b"riscv64",
-            b"loongarch32",
-            b"loongarch64",
-            b"mips64",
-            b"mips",
-        ];
-        let triplet = || {
-            let processor = self.architecture.split(|&b| b == b'-').next().unwrap_or_default();
-            processor.len() < self.architecture.len() && PROCESSORS.contains(&processor)
-        };
-        self.vcpkg || (self.maintainer.is_empty() && triplet())
-    }
-
-    /// The third word of `Status` is the state. What merely awaits triggers is unpacked and configured; whatever
-    /// else is not `installed` is not wholly there, or left nothing but configuration files.
-    fn is_installed(&self, status_may_be_missing: bool) -> bool {
-        if self.status.is_empty() {
-            return status_may_be_missing;
-        }
-        let state = self.status.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()).nth(2);
-        matches!(state, Some(b"installed" | b"triggers-awaited" | b"triggers-pending"))
-    }
-
-    fn package(&self) -> Option<Package> {
-        let name = text(self.package);
-        let version = text(self.version);
-        if name.is_empty() || name.contains(char::is_whitespace) || !is_version(&version) {
-            return None;
-        }
-        let mut package = Package { kind: "deb".to_owned(), ..Package::default() };
-        if !self.architecture.is_empty() {
-            package.qualifiers.insert("arch".to_owned(), text(self.architecture));
-        }
-        package.source = Some(if self.source.is_empty() {
-            SourcePackage { name: name.clone(), version: version.clone() }
-        } else {
-            let source = text(self.source);
-            let (source_name, source_version) = split_source(&source);
-            let upstream = match source_version {
-                Some(version) => format!("{source_name}@{version}"),
-                None => source_name.to_owned(),
-            };
-            package.qualifiers.insert("upstream".to_owned(), upstream);
-            SourcePackage { name: source_name.to_owned(), version: source_version.unwrap_or(&version).to_owned() }
-        });
-        package.author = optional(self.maintainer);
-        package.description = optional(self.description);
-        package.url = optional(self.homepage);
-        // dpkg counts in KiB (deb-control(5)).
-        package.installed_size = text(self.installed_size).parse::<u64>().ok().and_then(|size| size.checked_mul(1024));
-        package.name = name;
-        package.version = version;
-        Some(package)
-    }
-}
-
-/// `gcc-12 (12.2.0-14)` or `pam`.
-fn split_source(source: &str) -> (&str, Option<&str>) {
-    match source.split_once('(') {
-        Some((name, version)) => {
-            let version = version.split(')').next().unwrap_or_default().trim();
-            (name.trim(), (!version.is_empty()).then_some(version))
-        }
-        None => (source, None),
-    }
-}
-
-/// The characters of deb-version(7), and the underscore that some makers use.
-fn is_version(version: &str) -> bool {
-    !version.is_empty() && version.bytes().all(|b| b.is_ascii_alphanumeric() || b".+-:~_".contains(&b))
-}
-
-fn text(value: &[u8]) -> String {
-    String::from_utf8_lossy(value).into_owned()
-}
-
-fn optional(value: &[u8]) -> Option<String> {
-    (!value.is_empty()).then(|| text(value))
+/// vcpkg's paragraphs carry an ABI hash or a port version (since 2017), and always a triplet for an
+/// architecture: `x64-linux`, the processor first, where Debian has it last (`kfreebsd-amd64`).
+fn is_of_vcpkg(stanza: &Stanza<'_>) -> bool {
+    const PROCESSORS: [&[u8]; 14] = [
+        b"x86",
+        b"x64",
+        b"arm",
+        b"arm64",
+        b"arm64ec",
+        b"wasm32",
+        b"s390x",
+        b"ppc64le",
+        b"riscv32",
+        b"riscv64",
+        b"loongarch32",
+        b"loongarch64",
+        b"mips64",
+        b"mips",
+    ];
+    let triplet = || {
+        let processor = stanza.architecture.split(|&b| b == b'-').next().unwrap_or_default();
+        processor.len() < stanza.architecture.len() && PROCESSORS.contains(&processor)
+    };
+    stanza.vcpkg || (stanza.maintainer.is_empty() && triplet())
 }
 
 #[cfg(test)]
@@ -259,6 +143,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::package::{Package, SourcePackage};
 
     fn read(path: &str, text: &[u8]) -> Findings {
         let file = File { path, size: text.len() as u64, executable: false };
@@ -405,11 +290,42 @@ Homepage: https://quux.example.org/
     }
 
     #[test]
+    fn md5sums_tell_the_owned_files() {
+        let digest = "0123456789abcdef0123456789ABCDEF";
+        let check = |path: &str, name: &str| {
+            let lines =
+                format!("{digest}  usr/bin/q u\n{digest} *./etc/x\r\nshort  y\n{}  z\n{digest}  \n", "x".repeat(32));
+            let findings = read(path, lines.as_bytes());
+            assert_eq!(findings.packages(), []);
+            assert_eq!(
+                findings.supplements(),
+                [Supplement {
+                    kind: "deb".into(),
+                    name: name.into(),
+                    files: vec!["usr/bin/q u".into(), "etc/x".into()],
+                    ..Supplement::default()
+                }]
+            );
+        };
+        check("var/lib/dpkg/info/libquux2:arm64.md5sums", "libquux2");
+        check("var/lib/dpkg/info/quux.md5sums", "quux");
+        check("var/lib/dpkg/status.d/quux.md5sums", "quux");
+        let findings = read("opt/rootfs/var/lib/dpkg/info/quux.md5sums", format!("{digest}  bin/q").as_bytes());
+        assert_eq!(findings.supplements()[0].files, ["opt/rootfs/bin/q"]);
+        assert!(read("var/lib/dpkg/info/quux.md5sums", b"\n").is_empty());
+    }
+
+    #[test]
     fn copyright_files_supplement_their_package() {
         let findings = read("usr/share/doc/libquux2/copyright", b"License: MIT\n");
         assert_eq!(
             findings.supplements(),
-            [Supplement { kind: "deb".into(), name: "libquux2".into(), licenses: vec!["MIT".into()], files: vec![] }]
+            [Supplement {
+                kind: "deb".into(),
+                name: "libquux2".into(),
+                licenses: vec!["MIT".into()],
+                ..Supplement::default()
+            }]
         );
         assert!(read("usr/share/doc/libquux2/copyright", b"All rights reserved.").is_empty());
     }
@@ -419,6 +335,7 @@ Homepage: https://quux.example.org/
         fn never_panics(text in proptest::collection::vec(any::<u8>(), 0..600)) {
             read("var/lib/dpkg/status", &text);
             read("var/lib/dpkg/status.d/x", &text);
+            read("var/lib/dpkg/info/x.md5sums", &text);
         }
 
         #[test]
