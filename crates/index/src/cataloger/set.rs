@@ -32,6 +32,8 @@ struct Inner {
 
 struct Rule {
     pattern: Pattern,
+    /// The literal end of the pattern's last segment, compared before the rest: nearly all fail here.
+    tail: &'static str,
     cataloger: usize,
 }
 
@@ -107,7 +109,7 @@ impl Catalogers {
         let mut add = |rules: &[Rule]| {
             for rule in rules {
                 let wanted = selection.iter().any(|(index, _)| *index == rule.cataloger);
-                if !wanted && rule.pattern.matches(path) {
+                if !wanted && rule.ends(name) && rule.pattern.matches(path) {
                     selection.push((rule.cataloger, false));
                 }
             }
@@ -176,6 +178,21 @@ impl Catalogers {
     }
 }
 
+impl Rule {
+    /// Whether a name ends as the pattern does.
+    fn ends(&self, name: &str) -> bool {
+        let start = name.len().checked_sub(self.tail.len());
+        let end = start.and_then(|start| name.as_bytes().get(start..));
+        end.is_some_and(|end| {
+            if self.pattern.any_case {
+                end.eq_ignore_ascii_case(self.tail.as_bytes())
+            } else {
+                end == self.tail.as_bytes()
+            }
+        })
+    }
+}
+
 impl Inner {
     fn add(&mut self, cataloger: usize) {
         let interest = self.catalogers[cataloger].interest();
@@ -186,7 +203,7 @@ impl Inner {
                 Some(last) => self.by_last_byte.entry(last.to_ascii_lowercase()).or_default(),
                 None => &mut self.others,
             };
-            rules.push(Rule { pattern, cataloger });
+            rules.push(Rule { pattern, tail: literal, cataloger });
         }
         self.leading.extend(interest.leading.into_iter().map(|leading| LeadingRule {
             offset: leading.offset,
@@ -217,5 +234,58 @@ impl fmt::Debug for Catalogers {
             .field("version", &self.inner.version)
             .field("names", &self.names().collect::<Vec<_>>())
             .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Contents, File, Findings, Interest, Problem};
+
+    #[derive(Debug)]
+    struct Store;
+
+    impl Cataloger for Store {
+        fn name(&self) -> &'static str {
+            "store"
+        }
+
+        fn version(&self) -> u32 {
+            1
+        }
+
+        fn interest(&self) -> Interest {
+            Interest::new().one_below("opt/store").path("**/special")
+        }
+
+        fn catalog(&self, _: &File<'_>, _: &mut Contents<'_>, _: &mut Findings) -> Result<(), Problem> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn one_file_stands_for_each_directory_of_a_store() {
+        let catalogers = Catalogers::of(vec![Arc::new(Store)]);
+        let mut chosen = Chosen::new();
+        let mut check = |path: &str, expected: bool| {
+            let mut selection = Selection::new();
+            catalogers.select_one_below(path, &mut chosen, &mut selection);
+            assert_eq!(!selection.is_empty(), expected, "{path}");
+        };
+        check("opt/store", false);
+        check("opt/store/file", false);
+        check("opt/storeroom/a/b", false);
+        check("mnt/opt/store/a/b", false);
+        check("opt/store/a/bin/a", true);
+        check("opt/store/a/lib", false);
+        check("opt/store/b/x", true);
+        // Written again, it takes the place of what was found in it.
+        check("opt/store/a/bin/a", true);
+        check("opt/store/b/y", false);
+
+        let mut selection = Selection::new();
+        catalogers.select_by_path("opt/store/c/special", &mut selection);
+        catalogers.select_one_below("opt/store/c/special", &mut Chosen::new(), &mut selection);
+        assert_eq!(selection, [(0, false)], "asked once, whatever it is wanted for");
     }
 }

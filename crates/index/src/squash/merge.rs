@@ -170,3 +170,50 @@ fn add_source(
     });
     purl
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Evidence;
+
+    #[test]
+    fn records_of_one_package_complete_each_other() {
+        let package = |evidence, license: &str, files: &[&str]| Package {
+            kind: "ebuild".into(),
+            name: "quux".into(),
+            version: "1".into(),
+            licenses: vec![license.into()],
+            files: files.iter().map(|&file| file.into()).collect(),
+            evidence,
+            dev: true,
+            ..Package::default()
+        };
+        let first = Package { url: Some("https://a/".into()), ..package(Evidence::Declared, "MIT", &[]) };
+        let second = Package {
+            url: Some("https://b/".into()),
+            description: Some("quux".into()),
+            installed_size: Some(9),
+            dev: false,
+            ..package(Evidence::Installed, "MIT", &["a", "b"])
+        };
+        let third = package(Evidence::Claimed, "Zlib", &["b", "c"]);
+        let mut merge = Merge::default();
+        for (package, path) in [(&first, "/1"), (&second, "/2"), (&third, "/3")] {
+            merge.package(package, "portage", path, 0);
+        }
+        let found = merge.finish().packages;
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].locations.len(), 3);
+        assert_eq!(
+            found[0].package,
+            Package {
+                url: Some("https://a/".into()),
+                description: Some("quux".into()),
+                installed_size: Some(9),
+                licenses: vec!["MIT".into(), "Zlib".into()],
+                dev: false,
+                ..package(Evidence::Installed, "", &["a", "b", "c"])
+            }
+        );
+    }
+}

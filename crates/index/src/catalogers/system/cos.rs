@@ -55,9 +55,8 @@ struct List {
     installed: Vec<Installed>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(default)]
-#[derive(Default)]
 struct Installed {
     category: String,
     name: String,

@@ -27,11 +27,7 @@ impl Cataloger for Opkg {
     }
 
     fn interest(&self) -> Interest {
-        Interest::new()
-            .path("**/lib/opkg/status")
-            .path("**/lib/opkg/info/*.control")
-            .behind_links("var/lib/opkg/status", b"Package: ")
-            .behind_links("usr/lib/opkg/status", b"Package: ")
+        Interest::new().path("**/lib/opkg/status").path("**/lib/opkg/info/*.control")
     }
 
     fn catalog(&self, file: &File<'_>, contents: &mut Contents<'_>, findings: &mut Findings) -> Result<(), Problem> {

@@ -14,7 +14,7 @@
 //! Each of them is evidence of the package, so that what remains after others were taken away still tells; they
 //! are joined by their common package URL. One name may be installed in several versions ("slots").
 //!
-//! There is no registered package URL type. `portage` is what other tools read back; some write `ebuild`.
+//! No package URL type is registered; `ebuild` is the one that the package URL specification lists as a candidate.
 
 use crate::package::Package;
 use crate::{Cataloger, Contents, File, Findings, Interest, Problem};
@@ -58,7 +58,7 @@ impl Cataloger for Portage {
         let full_name = if file.name() == "PF" { text.trim() } else { directory };
         let Some((name, version)) = split(full_name) else { return Ok(()) };
         let mut package = Package {
-            kind: "portage".to_owned(),
+            kind: "ebuild".to_owned(),
             namespace: Some(category.to_owned()),
             name: name.to_owned(),
             version: version.to_owned(),
@@ -92,7 +92,12 @@ fn objects(contents: &str) -> Vec<String> {
 
 /// `<name>-<version>`: a name may hold hyphens and even end in digits, but never in what reads as a version.
 fn split(full_name: &str) -> Option<(&str, &str)> {
-    let valid = |name: &str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"+_-".contains(&b));
+    let valid = |name: &str| {
+        let tail = name.rsplit('-').next().unwrap_or_default();
+        !name.is_empty()
+            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"+_-".contains(&b))
+            && (tail.len() == name.len() || !is_version(tail))
+    };
     // From the right, the first that is a version: the revision alone (`r1`) is none.
     full_name
         .rmatch_indices('-')
@@ -178,7 +183,7 @@ mod tests {
     #[test]
     fn each_file_tells_its_fact() {
         let expected = Package {
-            kind: "portage".into(),
+            kind: "ebuild".into(),
             namespace: Some("dev-libs".into()),
             name: "quux".into(),
             version: "2.4.1-r3".into(),
@@ -229,6 +234,9 @@ mod tests {
         check("foo-1..0", None);
         check("foo-1.0-r", None);
         check("foo-bar", None);
+        check("foo-1-2", None);
+        check("foo-1-2-r1", None);
+        check("foo-1a-bar-2", Some(("foo-1a-bar", "2")));
     }
 
     #[test]
