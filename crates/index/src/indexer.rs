@@ -166,7 +166,7 @@ impl Indexer {
     ///
     /// # Errors
     ///
-    /// Those of the source, and those of [`read_layer`](crate::read_layer).
+    /// Those of the source, and those of [`read_layer`](crate::read_layer()).
     pub async fn index(&self, source: &dyn ImageSource) -> Result<ImageMetadata> {
         let document = source.manifest().await?;
         let manifest = self.manifest(&document)?;

@@ -1,6 +1,6 @@
 //! Go modules, from the build information in programs that the Go linker made.
 //!
-//! [`go_build_info`](super::go_build_info) finds it; its lines are (`runtime/debug.BuildInfo`):
+//! [`go_build_info`] finds it; its lines are (`runtime/debug.BuildInfo`):
 //!
 //! | Line | Package |
 //! | --- | --- |

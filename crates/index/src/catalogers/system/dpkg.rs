@@ -5,7 +5,7 @@
 //! | `var/lib/dpkg/status` | a stanza per package dpkg knows (deb822(5), `Status` field: dpkg(1), "Package states") |
 //! | `var/lib/dpkg/status.d/*` | distroless images: a stanza per file, always installed, without `Status` |
 //! | `var/lib/dpkg/info/<package>[:<architecture>].md5sums`, in distroless images `status.d/<package>.md5sums` | `<md5>  <path>` for each file of the package; dpkg makes it where the package brings none |
-//! | `usr/share/doc/<package>/copyright` | the licences, see [`copyright`](super::copyright) |
+//! | `usr/share/doc/<package>/copyright` | the licences, see [`copyright`] |
 //!
 //! `info/*.list` names the same files and directories, links and configuration files with them, and is not read:
 //! nothing in it tells a file from a directory. vcpkg keeps a look-alike, also named `status`, whose packages are C++
