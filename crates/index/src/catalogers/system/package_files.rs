@@ -14,7 +14,7 @@ use std::borrow::Cow;
 use std::io::{self, Read};
 
 use super::stanza::Stanzas;
-use super::{apk, opkg, unpack};
+use super::{opkg, unpack};
 use crate::package::{Package, SourcePackage};
 use crate::{Cataloger, Contents, File, Findings, Interest, Problem};
 
@@ -336,7 +336,7 @@ depend = so:libc.musl-aarch64.so.1
             version: "2.4.1-r3".into(),
             qualifiers: [("arch".into(), "aarch64".into()), ("upstream".into(), "quux".into())].into(),
             source: Some(SourcePackage { name: "quux".into(), version: "2.4.1-r3".into() }),
-            licenses: vec!["MIT".into(), "Zlib".into()],
+            licenses: vec!["MIT AND Zlib".into()],
             author: Some("Ann Example <ann@example.org>".into()),
             description: Some("quux, the library".into()),
             url: Some("https://quux.example.org/".into()),
@@ -356,7 +356,7 @@ depend = so:libc.musl-aarch64.so.1
         let archive = tar(&[(".BUILDINFO", b"x"), (".MTREE", b"y"), (".PKGINFO", info.as_bytes()), ("usr/q", b"z")]);
         let found = read("quux-1:2.4.1-3-any.pkg.tar.zst", &zstd::encode_all(&*archive, 3).unwrap()).0.remove(0);
         assert_eq!((&*found.kind, &*found.name, &*found.version), ("alpm", "quux", "1:2.4.1-3"));
-        assert_eq!(found.licenses, ["MIT AND Zlib"]);
+        assert_eq!(found.licenses, ["MIT", "Zlib"]);
         assert_eq!(found.qualifiers.get("upstream"), None);
 
         let control = gzip(&tar(&[("./control", CONTROL)]));
