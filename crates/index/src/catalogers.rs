@@ -12,7 +12,7 @@ pub(crate) mod binary;
 mod declared;
 mod document;
 mod executable;
-mod language;
+pub(crate) mod language;
 pub(crate) mod system;
 pub(crate) mod zip;
 

@@ -158,6 +158,10 @@ impl ImagePackage {
 pub struct Location {
     /// Path from the image's root, with the leading slash.
     pub path: String,
+    /// The path within that file, if it is an archive that holds the evidence: `BOOT-INF/lib/quux.jar`; a colon
+    /// before each further level.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub within: Option<String>,
     /// Index into [`ImageDetails::layers`]; `None` in a directory scan.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub layer: Option<u32>,

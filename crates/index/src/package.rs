@@ -49,6 +49,10 @@ pub struct Package {
     /// Size once installed, in bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub installed_size: Option<u64>,
+    /// Where within the evidence file it was found, if that is an archive: `BOOT-INF/lib/quux.jar`; a colon before
+    /// each further level. An image's package has it in its [locations](crate::Location).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub within: Option<String>,
     /// Files that the package owns: paths from the image's root, without the leading slash.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<String>,

@@ -3,6 +3,7 @@
 mod go_binary;
 mod go_build_info;
 mod go_flags;
+mod graalvm;
 mod rust_binary;
 
 use std::sync::Arc;
@@ -11,5 +12,5 @@ use crate::Cataloger;
 
 /// Every cataloger of this family, in the order in which they are asked.
 pub(super) fn all() -> Vec<Arc<dyn Cataloger>> {
-    vec![Arc::new(go_binary::GoBinary), Arc::new(rust_binary::RustBinary)]
+    vec![Arc::new(go_binary::GoBinary), Arc::new(rust_binary::RustBinary), Arc::new(graalvm::GraalVm)]
 }

@@ -1,5 +1,7 @@
 //! Packages of a language: the metadata that its package manager unpacks beside the code.
 
+pub(super) mod java;
+mod jvm;
 mod npm;
 mod python;
 
@@ -9,5 +11,5 @@ use crate::Cataloger;
 
 /// Every cataloger of this family, in the order in which they are asked.
 pub(super) fn all() -> Vec<Arc<dyn Cataloger>> {
-    vec![Arc::new(npm::Npm), Arc::new(python::Python)]
+    vec![Arc::new(java::Java), Arc::new(jvm::Jvm), Arc::new(npm::Npm), Arc::new(python::Python)]
 }

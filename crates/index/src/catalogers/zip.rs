@@ -1,4 +1,5 @@
-//! Zip archives that lie in memory: wheels, eggs, and whatever else Python or Java pack.
+//! Zip archives that lie in memory: wheels, eggs, and whatever else Python or Java pack. Those that pass as a
+//! stream, or whose central directory is gone, are walked by their local headers: [`stream`].
 //!
 //! | Structure | PKWARE APPNOTE 6.3.10 |
 //! | --- | --- |
@@ -11,8 +12,10 @@
 //! Entries are named by the central directory, as every other reader does; the local header only says where the
 //! data begin. No field is trusted: each slice is taken with its bounds checked, and inflation has a cap.
 
+pub(crate) mod stream;
+
 use std::borrow::Cow;
-use std::io::Read;
+use std::io::{self, Read};
 
 use flate2::read::DeflateDecoder;
 use memchr::memmem;
@@ -37,9 +40,27 @@ pub(crate) struct Archive<'a> {
 pub(crate) struct Entry<'a> {
     /// The name, as it is written.
     pub(crate) name: &'a [u8],
+    /// Bytes once inflated, by its own word.
+    pub(crate) size: u64,
     method: u16,
     compressed: u64,
     offset: u64,
+}
+
+/// The contents of an entry, inflated as they are read.
+#[derive(Debug)]
+pub(crate) enum Contents<'a> {
+    Stored(&'a [u8]),
+    Deflated(DeflateDecoder<&'a [u8]>),
+}
+
+impl Read for Contents<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Stored(bytes) => bytes.read(buffer),
+            Self::Deflated(decoder) => decoder.read(buffer),
+        }
+    }
 }
 
 impl<'a> Archive<'a> {
@@ -73,19 +94,19 @@ impl<'a> Archive<'a> {
             let (name, extra, comment) = (length(28)?, length(30)?, length(32)?);
             let entry = Entry {
                 name: header.get(46..46 + name)?,
+                size: u64::from(u32_at(header, 24)?),
                 method: u16_at(header, 10)?,
                 compressed: u64::from(u32_at(header, 20)?),
                 offset: u64::from(u32_at(header, 42)?),
             };
-            let uncompressed = u32_at(header, 24)?;
-            let entry = widen(entry, uncompressed, header.get(46 + name..46 + name + extra)?);
+            let entry = widen(entry, header.get(46 + name..46 + name + extra)?);
             rest = header.get(46 + name + extra + comment..)?;
             Some(entry)
         })
     }
 
-    /// The first `cap` bytes of an entry. `None` if it is broken, encrypted or packed in an unknown way.
-    pub(crate) fn read(&self, entry: &Entry<'_>, cap: usize) -> Option<Cow<'a, [u8]>> {
+    /// The contents of an entry. `None` if it is broken, encrypted or packed in an unknown way.
+    pub(crate) fn contents(&self, entry: &Entry<'_>) -> Option<Contents<'a>> {
         let at = usize::try_from(entry.offset.checked_add(self.shift)?).ok()?;
         let header = self.bytes.get(at..)?;
         let encrypted = u16_at(header, 6)? & 1 != 0;
@@ -96,14 +117,24 @@ impl<'a> Archive<'a> {
         let data = header.get(start..)?;
         let data = data.get(..usize::try_from(entry.compressed).ok()?)?;
         match entry.method {
-            0 => Some(Cow::Borrowed(&data[..data.len().min(cap)])),
-            8 => {
-                let mut out = Vec::new();
+            0 => Some(Contents::Stored(data)),
+            8 => Some(Contents::Deflated(DeflateDecoder::new(data))),
+            _ => None,
+        }
+    }
+
+    /// The first `cap` bytes of an entry. `None` where [`contents`](Self::contents) has none.
+    pub(crate) fn read(&self, entry: &Entry<'_>, cap: usize) -> Option<Cow<'a, [u8]>> {
+        match self.contents(entry)? {
+            Contents::Stored(data) => Some(Cow::Borrowed(&data[..data.len().min(cap)])),
+            Contents::Deflated(decoder) => {
+                // Its own word on its size is good for a reservation that its compressed size makes likely.
+                let likely = entry.size.min(entry.compressed.saturating_mul(8)).min(cap as u64);
+                let mut out = Vec::with_capacity(usize::try_from(likely).unwrap_or(0));
                 // What was inflated before an error is of use: names and versions stand at the beginning.
-                let read = DeflateDecoder::new(data).take(cap as u64).read_to_end(&mut out);
+                let read = decoder.take(cap as u64).read_to_end(&mut out);
                 (read.is_ok() || !out.is_empty()).then_some(Cow::Owned(out))
             }
-            _ => None,
         }
     }
 }
@@ -123,14 +154,14 @@ fn zip64(bytes: &[u8], end: usize) -> Option<u64> {
 }
 
 /// Replaces what does not fit 32 bits by the values of the zip64 extra field.
-fn widen<'a>(mut entry: Entry<'a>, uncompressed: u32, mut extra: &[u8]) -> Entry<'a> {
+fn widen<'a>(mut entry: Entry<'a>, mut extra: &[u8]) -> Entry<'a> {
     const FULL: u64 = u32::MAX as u64;
     while let (Some(tag), Some(length)) = (u16_at(extra, 0), u16_at(extra, 2)) {
         let Some(field) = extra.get(4..4 + usize::from(length)) else { break };
         if tag == 1 {
             let mut values = field.chunks_exact(8).map(|value| u64_at(value, 0).unwrap_or_default());
-            if uncompressed == u32::MAX {
-                values.next();
+            if entry.size == FULL {
+                entry.size = values.next().unwrap_or(FULL);
             }
             if entry.compressed == FULL {
                 entry.compressed = values.next().unwrap_or(FULL);

@@ -341,7 +341,7 @@ impl<'a> Artifact<'a> {
             locations: found
                 .locations
                 .iter()
-                .map(|Location { path, layer }| LocationObject::of(path.into(), *layer, image))
+                .map(|Location { path, layer, .. }| LocationObject::of(path.into(), *layer, image))
                 .collect(),
             files: package.files.iter().map(file).collect(),
             parent: found.parent.as_deref().or(found.owner.as_deref()),

@@ -30,7 +30,7 @@ struct Found<'a> {
 
 impl<'a> Merge<'a> {
     pub(super) fn package(&mut self, package: &'a Package, cataloger: &'a str, path: &str, layer: u32) {
-        let location = Location { path: path.to_owned(), layer: Some(layer) };
+        let location = Location { path: path.to_owned(), within: package.within.clone(), layer: Some(layer) };
         self.packages.push(Found { package, cataloger, location });
     }
 
@@ -73,6 +73,7 @@ fn add(
     distro: Option<&Distro>,
 ) {
     let mut package = found.package.clone();
+    package.within = None;
     for supplement in supplements {
         package.licenses.extend(supplement.licenses.iter().cloned());
         package.files.extend(supplement.files.iter().cloned());
