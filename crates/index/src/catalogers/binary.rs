@@ -1,9 +1,12 @@
 //! What the catalogers of executables share: which files are executables, and their parts.
 
+use std::io::{self, Read};
+
+use memchr::memmem;
 use object::macho::{FatArch32, FatArch64};
 use object::read::macho::{FatArch, MachOFatFile};
 
-use crate::Interest;
+use crate::{Interest, Problem};
 
 /// Architectures of one universal binary that are looked at; Apple's own hold up to five.
 const MOST_ARCHITECTURES: usize = 8;
@@ -39,6 +42,26 @@ pub(super) fn images(bytes: &[u8]) -> Vec<&[u8]> {
         Some(b"\xca\xfe\xba\xbe") => parts::<FatArch32>(bytes),
         Some(b"\xca\xfe\xba\xbf") => parts::<FatArch64>(bytes),
         _ => vec![bytes],
+    }
+}
+
+/// Whether `needle` passes by in a file that is too large to hold.
+pub(super) fn mentions(reader: &mut dyn Read, needle: &[u8]) -> Result<bool, Problem> {
+    let overlap = needle.len().saturating_sub(1);
+    let mut buffer = vec![0; 256 << 10];
+    let (mut held, mut found) = (0, false);
+    loop {
+        match reader.read(&mut buffer[held..]) {
+            Ok(0) => return Ok(found),
+            Ok(n) => {
+                let length = held + n;
+                found |= memmem::find(&buffer[..length], needle).is_some();
+                held = length.min(overlap);
+                buffer.copy_within(length - held..length, 0);
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error.into()),
+        }
     }
 }
 

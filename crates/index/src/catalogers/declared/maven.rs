@@ -2,7 +2,8 @@
 //!
 //! Source of the format: <https://maven.apache.org/pom.html>. Read within the one file: properties, the parent's
 //! coordinates, `dependencyManagement`. A version that only a parent or a bill of materials says stays empty; nothing
-//! is fetched. What is merely managed, what plugins and profiles need, is no dependency.
+//! is fetched. What is merely managed, what plugins and inactive profiles need, is no dependency.
+//! Nor are the `*.pom` files of a local repository read: they tell of artifacts whose archives lie beside them.
 
 use crate::catalogers::check_count;
 use crate::catalogers::language::java::pom::{Coordinates, Pom};
@@ -26,7 +27,7 @@ impl Cataloger for Maven {
     }
 
     fn interest(&self) -> Interest {
-        Interest::new().path("**/pom.xml").path("**/*.pom")
+        Interest::new().path("**/pom.xml")
     }
 
     fn catalog(&self, file: &File<'_>, contents: &mut Contents<'_>, findings: &mut Findings) -> Result<(), Problem> {

@@ -16,7 +16,7 @@ use memchr::memmem;
 use object::{Object as _, ObjectSection as _, ObjectSegment as _, ObjectSymbol as _};
 use serde::Deserialize;
 
-use crate::catalogers::check_count;
+use crate::catalogers::{binary, check_count};
 use crate::package::Package;
 use crate::{Cataloger, Contents, File, Findings, Interest, Problem};
 
@@ -25,6 +25,9 @@ const LONGEST_DOCUMENT: u64 = 32 << 20;
 
 /// Symbols that are looked at; a native image that is not stripped has some hundred thousand.
 const MOST_SYMBOLS: usize = 5_000_000;
+
+/// The second symbol's name in a table of names.
+const SYMBOL: &[u8] = b"\0sbom_length\0";
 
 /// Reads the embedded SBOM of native images.
 #[derive(Debug)]
@@ -44,7 +47,11 @@ impl Cataloger for GraalVm {
     }
 
     fn catalog(&self, _file: &File<'_>, contents: &mut Contents<'_>, findings: &mut Findings) -> Result<(), Problem> {
-        let bytes = contents.whole()?;
+        let bytes = match contents.whole() {
+            Ok(bytes) => bytes,
+            // Only a native image that is too large to hold is worth a word.
+            Err(too_large) => return if binary::mentions(contents, SYMBOL)? { Err(too_large) } else { Ok(()) },
+        };
         let Some(document) = sbom(bytes) else { return Ok(()) };
         let mut json = Vec::new();
         GzDecoder::new(document?)
@@ -70,7 +77,7 @@ fn sbom(bytes: &[u8]) -> Option<Result<&[u8], Problem>> {
     // Of all the executables in an image hardly one has the symbol: a look at the names spares reading the tables.
     let named = [".dynstr", ".strtab"].iter().any(|section| {
         let names = file.section_by_name(section).and_then(|section| section.data().ok()).unwrap_or_default();
-        memmem::find(names, b"\0sbom_length\0").is_some()
+        memmem::find(names, SYMBOL).is_some()
     });
     if !named {
         return None;
@@ -207,6 +214,18 @@ mod tests {
         let expected = [r#"maven/io.netty/netty-codec@4.1.1 ["Apache-2.0"]"#, "maven//svm@21 []"];
         assert_eq!(read(&image).unwrap(), expected);
         assert_eq!(read(&elf(&[(".text", b"sbom_length")]).0).unwrap(), [""; 0]);
+    }
+
+    #[test]
+    fn one_too_large_to_hold_is_told_of() {
+        let document = gzip(DOCUMENT.as_bytes());
+        for (bytes, told) in [(native_image(&document, 1), true), (elf(&[(".text", b"x")]).0, false)] {
+            let file = File { path: "x", size: bytes.len() as u64, executable: true };
+            let mut reader = &*bytes;
+            let mut contents = Contents::passing(&mut reader, file.size, 1);
+            let result = GraalVm.catalog(&file, &mut contents, &mut Findings::default());
+            assert_eq!(matches!(result, Err(Problem::TooLarge { .. })), told);
+        }
     }
 
     #[test]

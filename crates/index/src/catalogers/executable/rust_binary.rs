@@ -12,7 +12,6 @@ use std::borrow::Cow;
 use std::io::Read;
 
 use flate2::read::ZlibDecoder;
-use memchr::memmem;
 use object::{Object as _, ObjectSection as _};
 use serde::Deserialize;
 
@@ -51,7 +50,9 @@ impl Cataloger for RustBinary {
             Ok(bytes) => bytes,
             // The section can only be found from the headers, which a stream has passed when they are known.
             // Of the many files that are too large to hold, only those that have the section are worth a word.
-            Err(too_large) => return if mentions_section(contents)? { Err(too_large) } else { Ok(()) },
+            Err(too_large) => {
+                return if binary::mentions(contents, SECTION.as_bytes())? { Err(too_large) } else { Ok(()) };
+            }
         };
         let section = if bytes.starts_with(b"\0asm") {
             wasm_section(bytes)
@@ -143,26 +144,6 @@ fn crates(section: &[u8]) -> Result<Vec<Package>, Problem> {
             ..Package::default()
         })
         .collect())
-}
-
-/// Whether the section's name passes by.
-fn mentions_section(reader: &mut dyn Read) -> Result<bool, Problem> {
-    const OVERLAP: usize = SECTION.len() - 1;
-    let mut buffer = vec![0; 256 << 10];
-    let (mut held, mut found) = (0, false);
-    loop {
-        match reader.read(&mut buffer[held..]) {
-            Ok(0) => return Ok(found),
-            Ok(n) => {
-                let length = held + n;
-                found |= memmem::find(&buffer[..length], SECTION.as_bytes()).is_some();
-                held = length.min(OVERLAP);
-                buffer.copy_within(length - held..length, 0);
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -105,22 +105,27 @@ mod tests {
     use super::*;
     use crate::catalogers::zip::tests::zip;
 
-    fn read_at(path: &str, bytes: &[u8]) -> (Vec<String>, Option<String>) {
+    fn run(path: &str, bytes: &[u8], contents: &mut Contents<'_>) -> (Vec<String>, Option<String>) {
         let file = File { path, size: bytes.len() as u64, executable: false };
-        let run = |contents: &mut Contents<'_>| {
-            let mut findings = Findings::default();
-            let problem = Java.catalog(&file, contents, &mut findings).err();
-            let text = |package: &crate::Package| {
-                let group = package.namespace.as_deref().unwrap_or_default();
-                let within = package.within.as_deref().unwrap_or_default();
-                format!("{group}:{}:{} {within}", package.name, package.version).trim_end().to_owned()
-            };
-            (findings.packages().iter().map(text).collect::<Vec<_>>(), problem.map(|problem| problem.to_string()))
+        let mut findings = Findings::default();
+        let problem = Java.catalog(&file, contents, &mut findings).err();
+        let text = |package: &crate::Package| {
+            let group = package.namespace.as_deref().unwrap_or_default();
+            let within = package.within.as_deref().unwrap_or_default();
+            format!("{group}:{}:{} {within}", package.name, package.version).trim_end().to_owned()
         };
-        let held = run(&mut Contents::held(bytes));
+        (findings.packages().iter().map(text).collect::<Vec<_>>(), problem.map(|problem| problem.to_string()))
+    }
+
+    fn read_held(path: &str, bytes: &[u8]) -> (Vec<String>, Option<String>) {
+        run(path, bytes, &mut Contents::held(bytes))
+    }
+
+    fn read_at(path: &str, bytes: &[u8]) -> (Vec<String>, Option<String>) {
+        let held = read_held(path, bytes);
         // What passes as a stream is the same archive.
         let mut reader = bytes;
-        let passing = run(&mut Contents::passing(&mut reader, file.size, 1));
+        let passing = run(path, bytes, &mut Contents::passing(&mut reader, bytes.len() as u64, 1));
         if held.1.is_none() {
             let sorted = |(mut packages, _): (Vec<String>, _)| {
                 packages.sort();
@@ -238,6 +243,29 @@ mod tests {
         bomb[at + 12..at + 16].copy_from_slice(&(directory.len() as u32).to_le_bytes());
         let (_, problem) = read_at("a.jar", &bomb);
         assert_eq!(problem.as_deref(), Some("it inflates to more than any honest archive of its size"));
+    }
+
+    #[test]
+    fn sizes_that_lie_lead_nowhere() {
+        let whole = jar("outer", &[("lib/inner.jar", &jar("inner", &[]))]);
+        let central: Vec<usize> = memchr::memmem::find_iter(&whole, b"PK\x01\x02").collect();
+        for field in [20, 24, 42] {
+            let mut lies = whole.clone();
+            let last = *central.last().unwrap();
+            lies[last + field..last + field + 4].fill(0xff);
+            let (packages, problem) = read_held("outer.jar", &lies);
+            // How long it says to be when inflated is only a hint.
+            let expected: &[&str] = if field == 24 {
+                &["org.acme:inner:1 lib/inner.jar", "org.acme:outer:1"]
+            } else {
+                &["org.acme:outer:1"]
+            };
+            assert_eq!(
+                (&*packages, problem),
+                (&*expected.iter().map(ToString::to_string).collect::<Vec<_>>(), None),
+                "{field}"
+            );
+        }
     }
 
     #[test]

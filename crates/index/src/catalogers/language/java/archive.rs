@@ -7,7 +7,7 @@ use super::identity::{self, Parts};
 use crate::catalogers::check_count;
 use crate::catalogers::zip::stream::{self, Failure};
 use crate::catalogers::zip::{Archive, Contents};
-use crate::{Findings, Problem};
+use crate::{Findings, Package, Problem};
 
 /// Archives within archives; what is deployed has three levels (a server's archive, an application, its libraries).
 const DEEPEST: usize = 16;
@@ -23,7 +23,13 @@ const LONGEST_TEXT: usize = 1 << 20;
 
 /// Bytes of archives that are inflated into memory at one time, so that their directory can be read and their classes
 /// be passed over. Larger ones are walked as they are inflated.
-const MOST_HELD: usize = 40 << 20;
+const MOST_HELD: usize = 24 << 20;
+
+/// Bytes of an entry's path. Longer ones are of no real archive, and each package has a copy.
+const LONGEST_PATH: usize = 1024;
+
+/// Bytes of all that is kept of one file's packages.
+const MOST_TEXT: usize = 64 << 20;
 
 /// Bytes that may be inflated for each byte of the file, and however small it is. Deflate makes up to 1 032 of one,
 /// honest applications under five.
@@ -43,6 +49,9 @@ enum Kind {
 impl Kind {
     /// Nearly all entries are classes: decided by the last byte of the name for most.
     fn of(name: &[u8]) -> Option<Self> {
+        if name.len() > LONGEST_PATH {
+            return None;
+        }
         match name.last()?.to_ascii_lowercase() {
             b'f' => name.eq_ignore_ascii_case(b"META-INF/MANIFEST.MF").then_some(Self::Manifest),
             b's' if ends_with(name, b"pom.properties") => Some(Self::Properties),
@@ -72,6 +81,8 @@ pub(super) struct Walk<'a> {
     inflatable: Cell<u64>,
     /// Bytes that are inflated into memory now.
     held: usize,
+    /// Bytes of what was found.
+    kept: usize,
     /// The first thing that was wrong. The walk goes on where it can.
     problem: Option<Problem>,
 }
@@ -89,7 +100,7 @@ pub(super) struct Place<'a> {
 impl<'a> Walk<'a> {
     pub(super) fn new(size: u64, findings: &'a mut Findings) -> Self {
         let inflatable = Cell::new(size.saturating_mul(RATIO).saturating_add(ALWAYS_INFLATED));
-        Self { findings, archives: 0, entries: 0, inflatable, held: 0, problem: None }
+        Self { findings, archives: 0, entries: 0, inflatable, held: 0, kept: 0, problem: None }
     }
 
     pub(super) fn finish(self) -> Result<(), Problem> {
@@ -119,7 +130,10 @@ impl<'a> Walk<'a> {
             }
             match archive.contents(&entry) {
                 Some(Contents::Stored(inner)) => self.inner(entry.name, place, |walk, place| walk.held(inner, place)),
-                Some(mut contents) => self.inflate(&mut contents, entry.name, place),
+                Some(mut contents) => {
+                    let likely = usize::try_from(entry.size).unwrap_or(usize::MAX);
+                    self.inflate(&mut contents, likely, entry.name, place);
+                }
                 None => {}
             }
         }
@@ -139,7 +153,7 @@ impl<'a> Walk<'a> {
             if kind == Kind::Archive {
                 // Both count: what the entry inflates to, and what the archives within it do.
                 self.inflatable.set(self.inflatable.get().min(inflatable.get()));
-                self.inflate(contents, name, place);
+                self.inflate(contents, 0, name, place);
                 inflatable.set(self.inflatable.get().min(inflatable.get()));
             } else {
                 let mut text = Vec::new();
@@ -161,10 +175,11 @@ impl<'a> Walk<'a> {
     }
 
     /// An archive that is to be inflated: into memory if there is room, else as it passes.
-    fn inflate(&mut self, contents: &mut dyn Read, name: &[u8], place: Place<'_>) {
+    /// `likely` bytes, by its own word.
+    fn inflate(&mut self, contents: &mut dyn Read, likely: usize, name: &[u8], place: Place<'_>) {
         let room = MOST_HELD.saturating_sub(self.held);
         let limit = usize::try_from(self.inflatable.get()).unwrap_or(usize::MAX).min(room);
-        let mut bytes = Vec::new();
+        let mut bytes = Vec::with_capacity(likely.min(limit).saturating_add(1));
         let read = contents.take(limit as u64 + 1).read_to_end(&mut bytes);
         self.inflated(bytes.len());
         if self.inflatable.get() == 0 {
@@ -227,6 +242,15 @@ impl<'a> Walk<'a> {
         for mut package in identity::packages(parts, place.path) {
             if let Err(problem) = check_count(self.findings) {
                 self.problem.get_or_insert(problem);
+                return;
+            }
+            let Package { namespace, name, version, licenses, description, url, .. } = &package;
+            let texts = [namespace.as_deref(), Some(name), Some(version), description.as_deref(), url.as_deref()];
+            self.kept += place.within.len();
+            self.kept +=
+                texts.into_iter().flatten().chain(licenses.iter().map(String::as_str)).map(str::len).sum::<usize>();
+            if self.kept > MOST_TEXT {
+                self.wrong(format!("more than {MOST_TEXT} bytes of names and descriptions in one file"));
                 return;
             }
             package.within = (!place.within.is_empty()).then(|| place.within.to_owned());

@@ -16,7 +16,7 @@ use super::pom::{self, Coordinates, Pom};
 use crate::Package;
 
 /// Descriptors of one archive; the largest merged applications have some hundred.
-const MOST_DESCRIPTORS: usize = 20_000;
+const MOST_DESCRIPTORS: usize = 5_000;
 
 /// Bytes of a group, an artifact or a version.
 const LONGEST_NAME: usize = 512;
@@ -154,18 +154,21 @@ fn is_whole(coordinates: &Coordinates) -> bool {
 
 /// Which of the artifacts the archive itself is.
 fn own_artifact(artifacts: &[(Coordinates, Described)], file: &FileName<'_>, manifest: &Manifest) -> Option<usize> {
+    // Builders of systems spell separators in their own way: Debian's `geronimo-interceptor-3.0-spec.jar` is
+    // Maven's `geronimo-interceptor_3.0_spec`.
+    let alike = |text: &str| text.replace(['_', '.'], "-");
+    let stem = alike(file.stem);
     let likeness = |coordinates: &Coordinates| {
         let Coordinates { group, artifact, version } = coordinates;
-        let named = |start: &str| {
-            let rest = file.stem.strip_prefix(start)?;
-            let rest = rest.strip_prefix(['-', '_', '.']).unwrap_or(rest);
-            Some(if rest.starts_with(version.as_str()) { 4 } else { 0 })
+        let named = |start: String| {
+            let rest = stem.strip_prefix(&alike(&start))?;
+            match rest.strip_prefix('-') {
+                Some(rest) if rest.starts_with(&alike(version)) => Some(4),
+                _ => rest.is_empty().then_some(3),
+            }
         };
         // Quarkus and others put the group before the artifact.
-        let exact = named(artifact).max(file.stem.strip_prefix(group.as_str()).and_then(|rest| {
-            let rest = rest.strip_prefix('.')?.strip_prefix(artifact.as_str())?;
-            Some(if rest.is_empty() || rest.starts_with(['-', '_', '.']) { 4 } else { 0 })
-        }));
+        let exact = named(artifact.clone()).max(named(format!("{group}.{artifact}")));
         let agrees = file.version.is_empty() || file.version.starts_with(version.as_str());
         let related = artifact.starts_with(file.name) || file.name.ends_with(artifact.as_str());
         match exact.unwrap_or(0) {

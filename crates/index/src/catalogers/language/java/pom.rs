@@ -68,17 +68,61 @@ pub(in crate::catalogers) struct Pom {
     pub(in crate::catalogers) is_project: bool,
     own: Coordinates,
     parent: Coordinates,
-    properties: HashMap<String, String>,
+    parts: Parts,
     pub(in crate::catalogers) licenses: Vec<String>,
     pub(in crate::catalogers) description: String,
     pub(in crate::catalogers) url: String,
-    pub(in crate::catalogers) dependencies: Vec<Dependency>,
+}
+
+/// What a project and each of its profiles have.
+#[derive(Debug, Default)]
+struct Parts {
+    properties: HashMap<String, String>,
+    dependencies: Vec<Dependency>,
     managed: Vec<Dependency>,
+}
+
+impl Parts {
+    /// `path` from the project or the profile; `dependency` is the one that is open.
+    fn element(&mut self, path: &str, text: &str, dependency: &mut Dependency) {
+        if let Some(name) = path.strip_prefix("properties/") {
+            if self.properties.len() < MOST_ITEMS {
+                self.properties.insert(name.to_owned(), short(text));
+            }
+            return;
+        }
+        let (list, field) = if let Some(field) = path.strip_prefix("dependencies/dependency") {
+            (&mut self.dependencies, field)
+        } else if let Some(field) = path.strip_prefix("dependencyManagement/dependencies/dependency") {
+            (&mut self.managed, field)
+        } else {
+            return;
+        };
+        match field {
+            "/groupId" => dependency.coordinates.group = short(text),
+            "/artifactId" => dependency.coordinates.artifact = short(text),
+            "/version" => dependency.coordinates.version = short(text),
+            "/scope" => dependency.scope = short(text),
+            "" => {
+                let whole = std::mem::take(dependency);
+                if list.len() < MOST_ITEMS {
+                    list.push(whole);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn add(&mut self, profile: Self) {
+        self.properties.extend(profile.properties);
+        self.dependencies.extend(profile.dependencies);
+        self.managed.extend(profile.managed);
+    }
 }
 
 /// A dependency, as it is written.
 #[derive(Clone, Debug, Default)]
-pub(in crate::catalogers) struct Dependency {
+struct Dependency {
     coordinates: Coordinates,
     scope: String,
 }
@@ -97,9 +141,23 @@ impl Pom {
         let mut pom = Self::default();
         let mut dependency = Dependency::default();
         let mut license = (String::new(), String::new());
+        let (mut profile, mut active) = (Parts::default(), false);
         let result = elements(text, &mut |path, text| {
-            pom.is_project = true;
+            pom.is_project |= path.starts_with("/project");
             let project = path.strip_prefix("/project/")?;
+            if let Some(part) = project.strip_prefix("profiles/profile") {
+                match part {
+                    "/activation/activeByDefault" => active = text == "true",
+                    "" => {
+                        let profile = std::mem::take(&mut profile);
+                        if std::mem::take(&mut active) {
+                            pom.parts.add(profile);
+                        }
+                    }
+                    _ => profile.element(part.strip_prefix('/')?, text, &mut dependency),
+                }
+                return None;
+            }
             match project {
                 "groupId" => pom.own.group = short(text),
                 "artifactId" => pom.own.artifact = short(text),
@@ -118,38 +176,10 @@ impl Pom {
                         pom.licenses.push(license);
                     }
                 }
-                _ => {
-                    if let Some(name) = project.strip_prefix("properties/") {
-                        if pom.properties.len() < MOST_ITEMS {
-                            pom.properties.insert(name.to_owned(), short(text));
-                        }
-                        return None;
-                    }
-                    let (list, field) = match project.strip_prefix("dependencies/dependency") {
-                        Some(field) => (&mut pom.dependencies, field),
-                        None => {
-                            let managed = project.strip_prefix("dependencyManagement/dependencies/dependency")?;
-                            (&mut pom.managed, managed)
-                        }
-                    };
-                    match field {
-                        "/groupId" => dependency.coordinates.group = short(text),
-                        "/artifactId" => dependency.coordinates.artifact = short(text),
-                        "/version" => dependency.coordinates.version = short(text),
-                        "/scope" => dependency.scope = short(text),
-                        "" => {
-                            let whole = std::mem::take(&mut dependency);
-                            if list.len() < MOST_ITEMS {
-                                list.push(whole);
-                            }
-                        }
-                        _ => {}
-                    }
-                }
+                _ => pom.parts.element(project, text, &mut dependency),
             }
             None
         });
-        pom.is_project &= !text.is_empty();
         (pom, result.err())
     }
 
@@ -164,10 +194,10 @@ impl Pom {
     }
 
     /// The dependencies, with properties filled in and versions taken from the file's own `dependencyManagement`.
-    /// A range counts as its lower bound. A version that only a parent or a bill of materials knows is empty.
+    /// Of the profiles those count that are active by default. A range counts as its lower bound. A version that only a parent or a bill of materials knows is empty.
     pub(in crate::catalogers) fn resolved(&self) -> Vec<Resolved> {
         let mut managed = HashMap::new();
-        for dependency in &self.managed {
+        for dependency in &self.parts.managed {
             let Coordinates { group, artifact, .. } = &dependency.coordinates;
             managed.entry((self.fill(group), self.fill(artifact))).or_insert(dependency);
         }
@@ -190,7 +220,7 @@ impl Pom {
             let version = lower_bound(&version).to_owned();
             Resolved { coordinates: Coordinates { group, artifact, version }, scope: self.fill(scope) }
         };
-        self.dependencies.iter().map(resolve).collect()
+        self.parts.dependencies.iter().map(resolve).collect()
     }
 
     /// `text` with `${…}` filled in; empty if one cannot be.
@@ -217,7 +247,7 @@ impl Pom {
     }
 
     fn property(&self, name: &str) -> Option<&str> {
-        if let Some(value) = self.properties.get(name) {
+        if let Some(value) = self.parts.properties.get(name) {
             return Some(value);
         }
         // `pom.` and no prefix at all are the spellings of Maven 2.
@@ -343,6 +373,11 @@ mod tests {
               <exclusions><exclusion><groupId>no</groupId><artifactId>no</artifactId></exclusion></exclusions></dependency>
             <dependency><groupId>g</groupId><artifactId>p</artifactId><version>${p.version}</version></dependency>
           </dependencies>
+          <profiles>
+            <profile><activation><activeByDefault>true</activeByDefault></activation><properties><q>9</q></properties>
+              <dependencies><dependency><groupId>g</groupId><artifactId>q</artifactId><version>${q}</version></dependency></dependencies></profile>
+            <profile><dependencies><dependency><groupId>no</groupId><artifactId>no</artifactId></dependency></dependencies></profile>
+          </profiles>
           <build><plugins><plugin><dependencies><dependency><groupId>no</groupId></dependency></dependencies></plugin></plugins></build>
         </project>"#;
 
@@ -362,6 +397,7 @@ mod tests {
             resolved("g", "managed", "3.1", "test"),
             resolved("g", "l", "", "provided"),
             resolved("g", "p", "7", "compile"),
+            resolved("g", "q", "9", "compile"),
         ];
         assert_eq!(pom.resolved(), expected);
     }
