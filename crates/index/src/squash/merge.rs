@@ -217,4 +217,26 @@ mod tests {
             }
         );
     }
+
+    #[test]
+    fn a_place_within_an_archive_is_the_locations() {
+        let package = |within: &str| Package {
+            kind: "maven".into(),
+            namespace: Some("org.acme".into()),
+            name: "quux".into(),
+            version: "1".into(),
+            within: Some(within.into()),
+            ..Package::default()
+        };
+        let packages = [package("lib/a.jar"), package("lib/b.jar"), package("lib/a.jar")];
+        let mut merge = Merge::default();
+        for package in &packages {
+            merge.package(package, "java", "/app.war", 0);
+        }
+        let merged = merge.finish().packages;
+        assert_eq!(merged.len(), 1);
+        assert_eq!(merged[0].package.within, None);
+        let within: Vec<_> = merged[0].locations.iter().filter_map(|location| location.within.as_deref()).collect();
+        assert_eq!(within, ["lib/a.jar", "lib/b.jar"]);
+    }
 }

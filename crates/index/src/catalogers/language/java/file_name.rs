@@ -54,7 +54,7 @@ mod tests {
             let parsed = FileName::parse(path);
             assert_eq!((parsed.name, parsed.version), (name, version), "{path}");
         };
-        // Names of published archives, with what repo1.maven.org says of them.
+        // The ways in which build tools write a version; syft and osv-scalibr take such names apart alike.
         check("some/dir-1.2/guava-31.1-jre.jar", "guava", "31.1-jre");
         check("guava-r06.jar", "guava", "r06");
         check("jcsp-core-rc4.jar", "jcsp-core", "rc4");

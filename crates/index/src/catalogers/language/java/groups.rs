@@ -1,9 +1,9 @@
 //! Groups of artifacts that are published without `pom.properties` by tools other than Maven: Gradle, Ant, sbt.
 //! Nothing within such an archive says its group, and without it no advisory is found.
 
-/// An artifact's group, by its whole name or (`*` at the end) by how it begins. Sorted within each family so that the
-/// longer beginning comes first; the first that fits counts. From the artifacts' pages on
-/// <https://repo1.maven.org/maven2/>.
+/// An artifact's group, by its whole name or (`*` at the end) by how it begins; the first that fits counts, so what is
+/// more exact stands first. Kept by hand. A row can be checked against the archive's own `pom.properties` where a
+/// release has one, else against the artifact's page in Maven Central.
 const GROUPS: &[(&str, &str)] = &[
     ("spring-boot*", "org.springframework.boot"),
     ("spring-cloud-*", "org.springframework.cloud"),
@@ -124,10 +124,87 @@ const GROUPS: &[(&str, &str)] = &[
     ("eureka-client*", "com.netflix.eureka"),
     ("activation", "javax.activation"),
     ("ecj", "org.eclipse.jdt"),
+    // Built by Maven, but often repacked without descriptors, or under a name that does not tell the group.
+    ("jcl-over-slf4j", "org.slf4j"),
+    ("jul-to-slf4j", "org.slf4j"),
+    ("log4j-over-slf4j", "org.slf4j"),
+    ("slf4j-*", "org.slf4j"),
+    ("logback-*", "ch.qos.logback"),
+    ("log4j-*", "org.apache.logging.log4j"),
+    ("jackson-annotations", "com.fasterxml.jackson.core"),
+    ("jackson-core", "com.fasterxml.jackson.core"),
+    ("jackson-databind", "com.fasterxml.jackson.core"),
+    ("netty-*", "io.netty"),
+    ("guava", "com.google.guava"),
+    ("failureaccess", "com.google.guava"),
+    ("gson", "com.google.code.gson"),
+    ("protobuf-java*", "com.google.protobuf"),
+    ("error_prone_*", "com.google.errorprone"),
+    ("snakeyaml", "org.yaml"),
+    ("jsoup", "org.jsoup"),
+    ("h2", "com.h2database"),
+    ("httpclient5*", "org.apache.httpcomponents.client5"),
+    ("httpcore5*", "org.apache.httpcomponents.core5"),
+    ("httpclient*", "org.apache.httpcomponents"),
+    ("httpcore*", "org.apache.httpcomponents"),
+    ("xstream", "com.thoughtworks.xstream"),
+    ("fastjson", "com.alibaba"),
+    ("shiro-*", "org.apache.shiro"),
+    ("struts2-*", "org.apache.struts"),
+    ("jsch", "com.jcraft"),
+    ("cdi-api", "javax.enterprise"),
+    ("maven-resolver-provider", "org.apache.maven"),
+    ("maven-resolver-*", "org.apache.maven.resolver"),
+    ("maven-shared-*", "org.apache.maven.shared"),
+    ("maven-artifact", "org.apache.maven"),
+    ("maven-builder-support", "org.apache.maven"),
+    ("maven-compat", "org.apache.maven"),
+    ("maven-core", "org.apache.maven"),
+    ("maven-embedder", "org.apache.maven"),
+    ("maven-model*", "org.apache.maven"),
+    ("maven-plugin-api", "org.apache.maven"),
+    ("maven-repository-metadata", "org.apache.maven"),
+    ("maven-settings*", "org.apache.maven"),
+    ("plexus-*", "org.codehaus.plexus"),
+    ("wagon-*", "org.apache.maven.wagon"),
+];
+
+/// Artifacts from before the reverse domains that are their own group, whatever their manifests say today.
+const OWN_GROUP: &[&str] = &[
+    "aopalliance",
+    "cglib",
+    "commons-beanutils",
+    "commons-cli",
+    "commons-codec",
+    "commons-collections",
+    "commons-configuration",
+    "commons-daemon",
+    "commons-dbcp",
+    "commons-digester",
+    "commons-discovery",
+    "commons-fileupload",
+    "commons-httpclient",
+    "commons-io",
+    "commons-jxpath",
+    "commons-lang",
+    "commons-logging",
+    "commons-net",
+    "commons-pool",
+    "commons-validator",
+    "dom4j",
+    "joda-time",
+    "junit",
+    "log4j",
+    "oro",
+    "xalan",
+    "xml-apis",
 ];
 
 /// The group of a well-known artifact.
 pub(super) fn known(artifact: &str) -> Option<&'static str> {
+    if let Some(own) = OWN_GROUP.iter().find(|own| **own == artifact) {
+        return Some(own);
+    }
     let fits = |pattern: &str| match pattern.strip_suffix('*') {
         Some(start) => artifact.starts_with(start),
         None => artifact == pattern,
@@ -147,6 +224,8 @@ mod tests {
         check("tomcat-embed-core", Some("org.apache.tomcat.embed"));
         check("tomcat-jdbc", Some("org.apache.tomcat"));
         check("bcprov-jdk18on", Some("org.bouncycastle"));
+        check("commons-io", Some("commons-io"));
+        check("log4j-over-slf4j", Some("org.slf4j"));
         check("asm-extra", None);
         check("my-service", None);
     }

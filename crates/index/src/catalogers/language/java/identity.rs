@@ -234,6 +234,9 @@ fn named(
     if !artifact.starts_with(char::is_alphanumeric) {
         return None;
     }
+    // `org.glassfish.web.jakarta.servlet.jsp.jstl` says more than `jakarta.servlet.jsp.jstl` does.
+    let symbolic = manifest.symbolic_name().and_then(|name| name.strip_suffix(artifact)?.strip_suffix('.'));
+    let group_before = symbolic.filter(|group| group_before.is_some() && is_domain_like(group)).or(group_before);
     let group = group_before.map_or_else(|| group(artifact, file, manifest), str::to_owned);
     Some(Coordinates { group, artifact: artifact.to_owned(), version })
 }
@@ -324,11 +327,16 @@ fn group(artifact: &str, file: &FileName<'_>, manifest: &Manifest) -> String {
     other.map_or_else(|| artifact.to_owned(), |other| without_artifact(&other, artifact).to_owned())
 }
 
-/// Takes the artifact off a name that a tool made of group and artifact: `com.google.guava.failureaccess`, and with
-/// the part that both share left out, `org.apache.maven.core` for `maven-core`.
+/// Takes the artifact off a name that Maven's bundle plugin made of group and artifact. What both share is in it
+/// once: `org.apache.maven.core` is `maven-core` of `org.apache.maven`, `org.acme.guava` may be the group alone.
 fn without_artifact<'a>(name: &'a str, artifact: &str) -> &'a str {
+    let whole = name.strip_suffix(artifact).and_then(|group| group.strip_suffix('.'));
+    if let Some(group) = whole {
+        let is_group = !artifact.contains('-') && group.matches('.').count() < 2;
+        return if is_group { name } else { group };
+    }
     let Some((group, last)) = name.rsplit_once('.').filter(|(group, _)| group.contains('.')) else { return name };
-    let hyphened = artifact.strip_suffix(last).is_some_and(|before| before.is_empty() || before.ends_with(['-', '.']));
+    let hyphened = artifact.strip_suffix(last).is_some_and(|before| before.ends_with(['-', '.']));
     if hyphened { group } else { name }
 }
 
@@ -397,11 +405,18 @@ mod tests {
         let check = |path: &str, manifest: &str, expected: &[&str]| {
             assert_eq!(ids(path, manifest, &[]), expected, "{path} {manifest}");
         };
-        // Names, versions and groups as repo1.maven.org has them.
+        // One for each place that a group can come from.
         check("spring-core-5.3.4.jar", "Implementation-Title: spring-core", &["org.springframework:spring-core:5.3.4"]);
         check("spring-core.jar", "Implementation-Version: 5.3.4", &["org.springframework:spring-core:5.3.4"]);
         check("javax.inject-1.jar", "", &["javax.inject:javax.inject:1"]);
         check("javax.servlet-api-4.0.1.jar", "", &["javax.servlet:javax.servlet-api:4.0.1"]);
+        check(
+            "jakarta.servlet.jsp.jstl-2.0.0.jar",
+            "Bundle-SymbolicName: org.glassfish.web.jakarta.servlet.jsp.jstl",
+            &["org.glassfish.web:jakarta.servlet.jsp.jstl:2.0.0"],
+        );
+        check("guava-31.jar", "Bundle-SymbolicName: com.google.guava", &["com.google.guava:guava:31"]);
+        check("jansi-2.4.0.jar", "Bundle-SymbolicName: org.fusesource.jansi", &["org.fusesource.jansi:jansi:2.4.0"]);
         check("org.jetbrains.kotlin.kotlin-stdlib-1.9.jar", "", &["org.jetbrains.kotlin:kotlin-stdlib:1.9"]);
         check("org.eclipse.sisu.inject-0.3.5.jar", "", &["org.eclipse.sisu:org.eclipse.sisu.inject:0.3.5"]);
         check(
