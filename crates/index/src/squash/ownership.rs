@@ -75,7 +75,7 @@ mod tests {
             license: None,
             parent: None,
             owner: None,
-            locations: at.iter().map(|&path| Location { path: path.into(), layer: None }).collect(),
+            locations: at.iter().map(|&path| Location { path: path.into(), within: None, layer: None }).collect(),
             catalogers: Vec::new(),
         }
     }
