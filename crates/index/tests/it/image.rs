@@ -179,6 +179,7 @@ fn diff_ids_are_taken_as_claimed_if_that_is_wanted() {
     assert_eq!(error.kind(), ErrorKind::DigestMismatch);
     // A blob that is not the manifest's is refused either way.
     let corrupted = image.with_defect(Defect::CorruptedLayer(0)).build();
+    let claimed = Indexer::new().with_diff_ids(DiffIds::Claimed);
     let error = run(claimed.index(&KitSource::new(corrupted))).expect_err("is refused");
     assert_eq!(error.kind(), ErrorKind::DigestMismatch);
 }

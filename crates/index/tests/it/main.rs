@@ -2,5 +2,7 @@
 
 mod image;
 mod layer;
+mod layout;
+mod serialised;
 mod support;
 mod unpacked;
