@@ -13,6 +13,7 @@ mod declared;
 mod document;
 mod executable;
 pub(crate) mod language;
+mod sqlite;
 pub(crate) mod system;
 pub(crate) mod zip;
 

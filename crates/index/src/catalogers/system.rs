@@ -3,6 +3,7 @@
 mod alpm;
 mod apk;
 mod chisel;
+mod bottlerocket;
 mod copyright;
 mod cos;
 mod dpkg;
@@ -17,6 +18,7 @@ mod portage;
 mod snap;
 mod stanza;
 mod unpack;
+mod rpm;
 
 use std::sync::Arc;
 
@@ -39,5 +41,8 @@ pub(super) fn all() -> Vec<Arc<dyn Cataloger>> {
         Arc::new(cos::Cos),
         Arc::new(kernel::Kernel),
         Arc::new(package_files::PackageFiles),
+        Arc::new(rpm::Rpm),
+        Arc::new(rpm::RpmFile),
+        Arc::new(bottlerocket::Bottlerocket),
     ]
 }
