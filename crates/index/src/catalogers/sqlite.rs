@@ -20,11 +20,9 @@ pub(in crate::catalogers) struct Database<'a> {
     usable: usize,
 }
 
-/// One row of a table.
+/// One row of a table. A column that is declared `INTEGER PRIMARY KEY` is null in it.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::catalogers) struct Row<'a> {
-    /// The row's key. A column that is declared `INTEGER PRIMARY KEY` is this, and null in [`values`](Self::values).
-    pub(in crate::catalogers) id: i64,
     record: &'a [u8],
 }
 
@@ -136,7 +134,7 @@ impl Walk<'_, '_> {
             let kind = page[start];
             let cells = be16(page, start + 3).map_or(0, usize::from);
             let pointers = start + if kind == INTERIOR { 12 } else { 8 };
-            let cell = |index: usize| be16(page, pointers + 2 * index).map(usize::from);
+            let cell = |index: usize| be16(page, pointers + 2 * index).map(usize::from).filter(|&at| at >= pointers);
             match kind {
                 INTERIOR => {
                     let left = (0..cells).map(|index| cell(index).and_then(|at| be32(page, at)));
@@ -145,7 +143,7 @@ impl Walk<'_, '_> {
                         match child {
                             Some(child) if self.enter(child) => stack.push(child),
                             Some(_) => {}
-                            None => self.note("a cell is past the end of its page"),
+                            None => self.note("a cell is outside of its page"),
                         }
                     }
                     stack[from..].reverse();
@@ -154,7 +152,7 @@ impl Walk<'_, '_> {
                     for index in 0..cells {
                         match cell(index).and_then(|at| page.get(at..)) {
                             Some(cell) => self.row(cell, each)?,
-                            None => self.note("a cell is past the end of its page"),
+                            None => self.note("a cell is outside of its page"),
                         }
                     }
                 }
@@ -167,10 +165,10 @@ impl Walk<'_, '_> {
     /// One cell of a leaf: the length of the record, the row's key, the record or its beginning, and the page that
     /// the rest begins on.
     fn row(&mut self, cell: &[u8], each: &mut dyn FnMut(Row<'_>) -> Result<(), Problem>) -> Result<(), Problem> {
-        let Some((length, id, content)) = (|| {
+        let Some((length, content)) = (|| {
             let (length, rest) = varint(cell)?;
-            let (id, content) = varint(rest)?;
-            Some((usize::try_from(length).ok()?, id, content))
+            let (_key, content) = varint(rest)?;
+            Some((usize::try_from(length).ok()?, content))
         })() else {
             self.note("a row has no length");
             return Ok(());
@@ -188,13 +186,13 @@ impl Walk<'_, '_> {
             return Ok(());
         };
         if local == length {
-            return each(Row { id, record: head });
+            return each(Row { record: head });
         }
         let mut scratch = std::mem::take(&mut self.scratch);
         scratch.clear();
         scratch.extend_from_slice(head);
         let read = be32(content, local).is_some_and(|first| self.overflow(first, length, &mut scratch));
-        let result = if read { each(Row { id, record: &scratch }) } else { Ok(()) };
+        let result = if read { each(Row { record: &scratch }) } else { Ok(()) };
         self.scratch = scratch;
         result
     }
@@ -314,3 +312,6 @@ fn be16(bytes: &[u8], at: usize) -> Option<u16> {
 fn be32(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_be_bytes(bytes.get(at..at.checked_add(4)?)?.try_into().ok()?))
 }
+
+#[cfg(test)]
+pub(in crate::catalogers) mod tests;

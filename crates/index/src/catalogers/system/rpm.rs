@@ -18,7 +18,7 @@
 //! | `SOURCERPM` | source package, qualifier `upstream` | `BASENAMES`, `DIRNAMES`, `DIRINDEXES` | owned files |
 //! | `PACKAGER` | author | `FILEMODES`, `FILESTATES` | which of them are no directories and are there |
 //!
-//! A broken header costs that package only. [`manifest`] reads the list, [`file`] package files.
+//! A broken header costs that package only. [`manifest`] reads the list, [`RpmFile`] package files.
 
 mod berkeley;
 mod file;
@@ -81,8 +81,7 @@ impl Cataloger for Rpm {
         if file.name() == "container-manifest-2" {
             return manifest::read(&contents.text()?, findings);
         }
-        let mut packages =
-            Packages { findings, header_bytes: bytes.len(), path_bytes: MOST_PATH_BYTES, problem: None };
+        let mut packages = Packages { findings, header_bytes: bytes.len(), path_bytes: MOST_PATH_BYTES, problem: None };
         let mut each = |header: &[u8]| packages.take(header);
         let read = if let Some(database) = sqlite::Database::open(bytes)? {
             // An SQLite database without such a table is another program's.

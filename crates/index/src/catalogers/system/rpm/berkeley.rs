@@ -101,6 +101,7 @@ impl Walk<'_> {
             let at = |index: usize| self.file.int16(page, PAGE_HEADER + 2 * index).map(usize::from);
             let item = (|| {
                 let (key, value) = (at(2 * pair)?, at(2 * pair + 1)?);
+                (value >= PAGE_HEADER).then_some(())?;
                 Some((page.get(key..end)?, page.get(value..key)?, value))
             })();
             let Some((key, value, start)) = item else {

@@ -14,6 +14,11 @@ use crate::{Cataloger, Contents, File, Findings, Interest, Problem};
 
 const LEAD: &[u8] = b"\xed\xab\xee\xdb";
 
+const LEAD_LENGTH: u64 = 96;
+
+/// Type of a source package, bytes 6 and 7 of the lead.
+const SOURCE_PACKAGE: [u8; 2] = [0, 1];
+
 /// Magic of a header, and its version.
 const HEADER: &[u8] = b"\x8e\xad\xe8\x01";
 
@@ -38,9 +43,13 @@ impl Cataloger for RpmFile {
     }
 
     fn catalog(&self, file: &File<'_>, contents: &mut Contents<'_>, findings: &mut Findings) -> Result<(), Problem> {
-        let lead = take(contents, 96)?;
+        let mut lead = Vec::new();
+        contents.take(LEAD_LENGTH).read_to_end(&mut lead)?;
         if !lead.starts_with(LEAD) {
             return Ok(());
+        }
+        if (lead.len() as u64) < LEAD_LENGTH {
+            return Err(cut_off());
         }
         let signature = read_header(contents)?;
         take(contents, signature.len().next_multiple_of(8) - signature.len())?;
@@ -48,8 +57,8 @@ impl Cataloger for RpmFile {
         let mut paths = MOST_PATH_BYTES;
         if let Some(mut package) = package::package(&mut Header::parse(&bytes)?, &mut paths) {
             package.size = Some(file.size);
-            // What was not built from a source package is one; its architecture is that of the machine it was made on.
-            if !package.qualifiers.contains_key("upstream") {
+            // The architecture of a source package is that of the machine it was made on, which says nothing.
+            if lead[6..8] == SOURCE_PACKAGE {
                 package.qualifiers.insert("arch".to_owned(), "src".to_owned());
             }
             findings.package(package);
@@ -78,7 +87,11 @@ fn take(contents: &mut Contents<'_>, length: usize) -> Result<Vec<u8>, Problem> 
     let mut bytes = Vec::new();
     contents.take(length as u64).read_to_end(&mut bytes)?;
     if bytes.len() < length {
-        return Err(Problem::malformed("rpm: the file is cut off"));
+        return Err(cut_off());
     }
     Ok(bytes)
+}
+
+fn cut_off() -> Problem {
+    Problem::malformed("rpm: the file is cut off")
 }

@@ -61,6 +61,8 @@ const TAGS: [Tag; 20] = [
 
 /// The types of values that are read.
 mod kind {
+    pub(super) const CHAR: u32 = 1;
+    pub(super) const INT8: u32 = 2;
     pub(super) const INT16: u32 = 3;
     pub(super) const INT32: u32 = 4;
     pub(super) const INT64: u32 = 5;
@@ -158,31 +160,54 @@ impl<'a> Header<'a> {
         self.entry(tag).map_or(0, |entry| entry.count)
     }
 
-    /// One of the numbers of 32 bits.
-    pub(super) fn int32(&self, tag: Tag, index: usize) -> Option<u32> {
-        be32(self.value(tag, kind::INT32, 4, index)?, 0)
+    /// Numbers of 32 bits.
+    pub(super) fn int32s(&self, tag: Tag) -> Numbers<'a, 4> {
+        self.numbers(tag, &[kind::INT32])
     }
 
-    /// One of the numbers of 16 bits.
-    pub(super) fn int16(&self, tag: Tag, index: usize) -> Option<u16> {
-        Some(u16::from_be_bytes(self.value(tag, kind::INT16, 2, index)?.try_into().ok()?))
+    /// Numbers of 16 bits.
+    pub(super) fn int16s(&self, tag: Tag) -> Numbers<'a, 2> {
+        self.numbers(tag, &[kind::INT16])
     }
 
-    /// One of the numbers of 8 bits.
-    pub(super) fn int8(&self, tag: Tag, index: usize) -> Option<u8> {
-        // Written as characters (1) by old, as numbers (2) by none so far: the bytes are the same.
-        let entry = self.entry(tag).filter(|entry| matches!(entry.kind, 1 | 2) && index < entry.count)?;
-        self.data.get(entry.offset.checked_add(index)?).copied()
+    /// Numbers of 8 bits.
+    pub(super) fn int8s(&self, tag: Tag) -> Numbers<'a, 1> {
+        self.numbers(tag, &[kind::CHAR, kind::INT8])
     }
 
-    fn value(&self, tag: Tag, kind: u32, width: usize, index: usize) -> Option<&'a [u8]> {
-        let entry = self.entry(tag).filter(|entry| entry.kind == kind && index < entry.count)?;
-        let start = index.checked_mul(width)?.checked_add(entry.offset)?;
-        self.data.get(start..start.checked_add(width)?)
+    fn numbers<const WIDTH: usize>(&self, tag: Tag, kinds: &[u32]) -> Numbers<'a, WIDTH> {
+        let entry = self.entry(tag).filter(|entry| kinds.contains(&entry.kind));
+        let numbers = entry.and_then(|entry| {
+            let numbers = self.data.get(entry.offset..)?.as_chunks().0;
+            Some(&numbers[..numbers.len().min(entry.count)])
+        });
+        Numbers(numbers.unwrap_or_default())
     }
 
     fn entry(&self, tag: Tag) -> Option<Entry> {
         TAGS.iter().position(|&known| known == tag).and_then(|slot| self.entries[slot])
+    }
+}
+
+/// The numbers of an array, those that are there.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Numbers<'a, const WIDTH: usize>(&'a [[u8; WIDTH]]);
+
+impl Numbers<'_, 4> {
+    pub(super) fn get(&self, index: usize) -> Option<u32> {
+        self.0.get(index).map(|bytes| u32::from_be_bytes(*bytes))
+    }
+}
+
+impl Numbers<'_, 2> {
+    pub(super) fn get(&self, index: usize) -> Option<u16> {
+        self.0.get(index).map(|bytes| u16::from_be_bytes(*bytes))
+    }
+}
+
+impl Numbers<'_, 1> {
+    pub(super) fn get(&self, index: usize) -> Option<u8> {
+        self.0.get(index).map(|[byte]| *byte)
     }
 }
 

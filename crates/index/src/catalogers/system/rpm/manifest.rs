@@ -22,9 +22,20 @@ pub(super) fn read(text: &str, findings: &mut Findings) -> Result<(), Problem> {
     let mut problem = None;
     for line in text.lines().filter(|line| !line.trim().is_empty()) {
         let mut fields = line.split('\t');
-        let mut next = || fields.next().map(|field| Some(field.trim()).filter(|field| !matches!(*field, "" | "(none)")));
-        let (Some(name), Some(version), _, _, Some(vendor), Some(epoch), Some(size), Some(arch), Some(number), Some(source)) =
-            (next(), next(), next(), next(), next(), next(), next(), next(), next(), next())
+        let mut next =
+            || fields.next().map(|field| Some(field.trim()).filter(|field| !matches!(*field, "" | "(none)")));
+        let (
+            Some(name),
+            Some(version),
+            _,
+            _,
+            Some(vendor),
+            Some(epoch),
+            Some(size),
+            Some(arch),
+            Some(number),
+            Some(source),
+        ) = (next(), next(), next(), next(), next(), next(), next(), next(), next(), next())
         else {
             problem.get_or_insert("rpm manifest: a line has too few fields");
             continue;
@@ -65,7 +76,8 @@ mod tests {
         findings.packages().to_vec()
     }
 
-    const QUUX: &str = "quux-libs\t2.4-1.azl3\t1700000000\t1690000000\tExample Corp\t(none)\t4096\tx86_64\t0\tquux-2.4-1.azl3.src.rpm";
+    const QUUX: &str =
+        "quux-libs\t2.4-1.azl3\t1700000000\t1690000000\tExample Corp\t(none)\t4096\tx86_64\t0\tquux-2.4-1.azl3.src.rpm";
 
     #[test]
     fn lines_are_packages() {

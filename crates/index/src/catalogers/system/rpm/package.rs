@@ -100,10 +100,15 @@ fn source_package(file: &str) -> Option<SourcePackage> {
 
 /// The files of a package that are there: no directories, and none that was left out at the installation.
 fn files(header: &Header<'_>, path_bytes: &mut usize) -> Vec<String> {
+    let (modes, states) = (header.int16s(Tag::FileModes), header.int8s(Tag::FileStates));
+    let is_there = |index| {
+        let directory = modes.get(index).is_some_and(|mode| mode & 0o170_000 == 0o040_000);
+        !directory && states.get(index) != Some(NOT_INSTALLED)
+    };
     let count = header.count(Tag::BaseNames);
     if count == 0 {
         let whole = header.texts(Tag::OldFileNames).take(MOST_FILES).enumerate();
-        let paths = whole.filter(|(index, _)| is_there(header, *index)).map(|(_, path)| (&b""[..], path));
+        let paths = whole.filter(|(index, _)| is_there(*index)).map(|(_, path)| (&b""[..], path));
         return join(paths, path_bytes);
     }
     // Every directory is that of a file; more directories than files is a lie that would cost memory.
@@ -111,16 +116,12 @@ fn files(header: &Header<'_>, path_bytes: &mut usize) -> Vec<String> {
         return Vec::new();
     }
     let directories: Vec<&[u8]> = header.texts(Tag::DirNames).collect();
+    let directory_of = header.int32s(Tag::DirIndexes);
     let paths = header.texts(Tag::BaseNames).enumerate().filter_map(|(index, name)| {
-        let directory = directories.get(header.int32(Tag::DirIndexes, index)? as usize)?;
-        is_there(header, index).then_some((*directory, name))
+        let directory = directories.get(directory_of.get(index)? as usize)?;
+        is_there(index).then_some((*directory, name))
     });
     join(paths, path_bytes)
-}
-
-fn is_there(header: &Header<'_>, index: usize) -> bool {
-    let directory = header.int16(Tag::FileModes, index).is_some_and(|mode| mode & 0o170_000 == 0o040_000);
-    !directory && header.int8(Tag::FileStates, index) != Some(NOT_INSTALLED)
 }
 
 fn join<'a>(paths: impl Iterator<Item = (&'a [u8], &'a [u8])>, path_bytes: &mut usize) -> Vec<String> {
@@ -134,8 +135,16 @@ fn join<'a>(paths: impl Iterator<Item = (&'a [u8], &'a [u8])>, path_bytes: &mut 
             Some(left) => *path_bytes = left,
             None => break,
         }
-        let path = [directory, name].concat();
-        files.push(String::from_utf8_lossy(path.strip_prefix(b"/").unwrap_or(&path)).into_owned());
+        // One of the two begins with the slash of the root.
+        let without_root = |part: &'a [u8]| part.strip_prefix(b"/").unwrap_or(part);
+        let (directory, name) =
+            if directory.is_empty() { (directory, without_root(name)) } else { (without_root(directory), name) };
+        let mut path = Vec::with_capacity(length);
+        path.extend_from_slice(directory);
+        path.extend_from_slice(name);
+        files.push(
+            String::from_utf8(path).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()),
+        );
     }
     files
 }
