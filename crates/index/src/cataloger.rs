@@ -105,6 +105,7 @@ pub struct Findings {
     pub(crate) packages: Vec<Package>,
     pub(crate) supplements: Vec<Supplement>,
     pub(crate) distro: Option<Distro>,
+    pub(crate) repositories: Vec<String>,
 }
 
 impl Findings {
@@ -125,6 +126,11 @@ impl Findings {
         self.distro = Some(distro);
     }
 
+    /// The ID of a repository that packages of the system were installed from.
+    pub fn repository(&mut self, id: impl Into<String>) {
+        self.repositories.push(id.into());
+    }
+
     /// The packages found so far.
     pub fn packages(&self) -> &[Package] {
         &self.packages
@@ -140,8 +146,13 @@ impl Findings {
         self.distro.as_ref()
     }
 
+    /// The repositories found so far.
+    pub fn repositories(&self) -> &[String] {
+        &self.repositories
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
-        self.packages.is_empty() && self.supplements.is_empty() && self.distro.is_none()
+        self.packages.is_empty() && self.supplements.is_empty() && self.distro.is_none() && self.repositories.is_empty()
     }
 }
 

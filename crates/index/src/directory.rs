@@ -49,12 +49,16 @@ impl Indexer {
                 location.layer = None;
             }
         }
+        for repositories in &mut squashed.repositories {
+            repositories.location.layer = None;
+        }
         Ok(ImageMetadata {
             format: ImageMetadata::FORMAT,
             indexer: self.version().to_owned(),
             source: Source::Directory { path: path.to_string_lossy().into_owned(), size },
             distro: squashed.distro,
             packages: squashed.packages,
+            repositories: squashed.repositories,
             skipped: squashed.skipped,
         })
     }

@@ -189,6 +189,7 @@ impl Indexer {
             source: Source::Image(Box::new(details)),
             distro: squashed.distro,
             packages: squashed.packages,
+            repositories: squashed.repositories,
             skipped: squashed.skipped,
         })
     }

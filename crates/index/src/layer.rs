@@ -67,6 +67,9 @@ pub struct FileFindings {
     /// The distribution, from an os-release file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub distro: Option<Distro>,
+    /// IDs of the repositories that packages of the system were installed from.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub repositories: Vec<String>,
 }
 
 /// A file that a cataloger wanted and that was not read to its end.

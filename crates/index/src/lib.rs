@@ -52,7 +52,7 @@ pub use layer::{DiffIds, FileFindings, LayerIndex, Skipped};
 pub use layout::OciLayout;
 pub use license::license_expression;
 pub use limits::Limits;
-pub use metadata::{ImageDetails, ImageLayer, ImageMetadata, ImagePackage, Location, Source};
+pub use metadata::{ImageDetails, ImageLayer, ImageMetadata, ImagePackage, Location, Repositories, Source};
 pub use oci_spec::image::{Descriptor, Digest, ImageManifest};
 pub use package::{Distro, Evidence, Package, SourcePackage, Supplement};
 pub use platform::Platform;

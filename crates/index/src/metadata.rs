@@ -21,6 +21,9 @@ pub struct ImageMetadata {
     /// Packages, each once: those that stand for themselves, then the source packages, then those that are
     /// [part of](ImagePackage::owner) another; each sorted by package URL.
     pub packages: Vec<ImagePackage>,
+    /// Where the system's packages were installed from, by each file that says so.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub repositories: Vec<Repositories>,
     /// Files that were not read, with the reason.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub skipped: Vec<Skipped>,
@@ -151,6 +154,16 @@ impl ImagePackage {
     pub fn counts(&self) -> bool {
         !self.locations.is_empty() && self.owner.is_none() && self.package.evidence != Evidence::Declared
     }
+}
+
+/// The repositories that one file of the image names: Red Hat's content sets, or dnf's history. They are those of the
+/// packages that this layer and the ones below it brought.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Repositories {
+    /// The file, with the layer that wrote it.
+    pub location: Location,
+    /// Repository IDs, in the order of the file: `rhel-9-for-x86_64-baseos-rpms`.
+    pub ids: Vec<String>,
 }
 
 /// A file in a layer.

@@ -40,7 +40,7 @@ impl Purl {
         if let Some(distro) = distro.filter(|distro| !distro.id.is_empty())
             && WITH_DISTRO.contains(&package.kind.as_str())
             // What says that it is of another distribution is not of this one's release: Ubuntu's packages in a snap.
-            && package.namespace.as_ref().is_none_or(|namespace| *namespace == distro.id)
+            && package.namespace.as_ref().is_none_or(|namespace| namespace == vendor(&package.kind, distro))
         {
             purl.add_qualifier("distro", distro_qualifier(distro)).ok()?;
         }
@@ -53,6 +53,34 @@ fn distro_qualifier(distro: &Distro) -> String {
     match distro.version_id.as_str() {
         "" => distro.id.clone(),
         version => format!("{}-{version}", distro.id),
+    }
+}
+
+/// IDs of distributions whose packages are all of one type.
+const FAMILIES: &[(&str, &[&str])] = &[
+    ("deb", &["debian", "ubuntu"]),
+    ("apk", &["alpine", "wolfi", "chainguard"]),
+    ("alpm", &["arch"]),
+    ("rpm", &["rhel", "fedora", "centos", "suse", "opensuse", "sles", "amzn", "mariner", "azurelinux", "photon"]),
+];
+
+/// Whether packages of this type are the distribution's own. An rpm file that lies in a Debian image is none of
+/// Debian's. True where it is not known.
+pub(crate) fn is_native(kind: &str, distro: &Distro) -> bool {
+    let mut ids = std::iter::once(&distro.id).chain(&distro.id_like);
+    let family = ids.find_map(|id| FAMILIES.iter().find(|(_, members)| members.contains(&id.as_str())));
+    let distro_packages = FAMILIES.iter().any(|(other, _)| *other == kind);
+    !distro_packages || family.is_none_or(|(other, _)| *other == kind)
+}
+
+/// The namespace of the distribution's packages. It is the vendor of an rpm, which for these few distributions is
+/// not what they call themselves: their own advisories and SBOMs say `redhat`, `suse` and `opensuse`.
+pub(crate) fn vendor<'a>(kind: &str, distro: &'a Distro) -> &'a str {
+    match distro.id.as_str() {
+        "rhel" if kind == "rpm" => "redhat",
+        id if kind == "rpm" && id.starts_with("opensuse") => "opensuse",
+        "sles" | "sled" | "sles_sap" | "sle-micro" | "sle_hpc" | "suse-microos" if kind == "rpm" => "suse",
+        id => id,
     }
 }
 
@@ -86,6 +114,26 @@ mod tests {
             version: version.into(),
             ..Package::default()
         }
+    }
+
+    #[test]
+    fn the_distribution_is_that_of_its_own_packages() {
+        let check = |kind: &str, id: &str, id_like: &[&str], expected: Option<&str>| {
+            let id_like = id_like.iter().map(|&id| id.to_owned()).collect();
+            let distro = Distro { id: id.into(), id_like, ..Distro::default() };
+            let namespace = is_native(kind, &distro).then(|| vendor(kind, &distro));
+            assert_eq!(namespace, expected, "{kind} {id}");
+        };
+        check("rpm", "rhel", &["fedora"], Some("redhat"));
+        check("rpm", "opensuse-leap", &["suse", "opensuse"], Some("opensuse"));
+        check("rpm", "sles", &["suse"], Some("suse"));
+        check("rpm", "rocky", &["rhel", "centos", "fedora"], Some("rocky"));
+        check("rpm", "bottlerocket", &[], Some("bottlerocket"));
+        check("rpm", "debian", &[], None);
+        check("deb", "linuxmint", &["ubuntu", "debian"], Some("linuxmint"));
+        check("deb", "rhel", &["fedora"], None);
+        check("apk", "wolfi", &[], Some("wolfi"));
+        check("npm", "rhel", &["fedora"], Some("rhel"));
     }
 
     #[test]

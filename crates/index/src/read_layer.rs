@@ -200,6 +200,7 @@ impl Gathered {
                     packages: findings.packages,
                     supplements: findings.supplements,
                     distro: findings.distro,
+                    repositories: findings.repositories,
                 });
             }
             match result {

@@ -20,6 +20,7 @@ use crate::{Catalogers, Entries, EntryKind, LayerIndex, Package, Skipped};
 pub(crate) struct Squashed {
     pub(crate) distro: Option<crate::Distro>,
     pub(crate) packages: Vec<crate::ImagePackage>,
+    pub(crate) repositories: Vec<crate::Repositories>,
     pub(crate) skipped: Vec<Skipped>,
 }
 
@@ -161,7 +162,7 @@ pub(crate) fn squash(layers: &[SquashLayer<'_>], catalogers: &Catalogers) -> Squ
                 }
                 merge.package(package, &findings.cataloger, &path, brought.layer);
             }
-            merge.facts(findings, &path);
+            merge.facts(findings, &path, here.layer);
         }
     }
     let mut squashed = merge.finish();

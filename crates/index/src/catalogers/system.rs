@@ -4,6 +4,7 @@ mod alpm;
 mod apk;
 mod chisel;
 mod bottlerocket;
+mod content_sets;
 mod copyright;
 mod cos;
 mod dpkg;
@@ -44,5 +45,6 @@ pub(super) fn all() -> Vec<Arc<dyn Cataloger>> {
         Arc::new(rpm::Rpm),
         Arc::new(rpm::RpmFile),
         Arc::new(bottlerocket::Bottlerocket),
+        Arc::new(content_sets::ContentSets),
     ]
 }

@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use crate::catalogers::system::os_release;
 use crate::layer::FileFindings;
 use crate::package::{Distro, SourcePackage, Supplement};
-use crate::purl::Purl;
-use crate::{ImagePackage, Location, Package, license_expression};
+use crate::purl::{self, Purl};
+use crate::{ImagePackage, Location, Package, Repositories, license_expression};
 
 use super::{Squashed, ownership};
 
@@ -19,6 +19,7 @@ pub(super) struct Merge<'a> {
     packages: Vec<Found<'a>>,
     supplements: Vec<&'a Supplement>,
     distros: Vec<(String, &'a Distro)>,
+    repositories: Vec<Repositories>,
 }
 
 #[derive(Debug)]
@@ -34,10 +35,14 @@ impl<'a> Merge<'a> {
         self.packages.push(Found { package, cataloger, location });
     }
 
-    pub(super) fn facts(&mut self, findings: &'a FileFindings, path: &str) {
+    pub(super) fn facts(&mut self, findings: &'a FileFindings, path: &str, layer: u32) {
         self.supplements.extend(&findings.supplements);
         if let Some(distro) = &findings.distro {
             self.distros.push((path.to_owned(), distro));
+        }
+        if !findings.repositories.is_empty() {
+            let location = Location { path: path.to_owned(), within: None, layer: Some(layer) };
+            self.repositories.push(Repositories { location, ids: findings.repositories.clone() });
         }
     }
 
@@ -62,7 +67,8 @@ impl<'a> Merge<'a> {
         ownership::settle(&mut packages);
         // What is installed first, then the source packages that it was built from, then what is part of another.
         packages.sort_by_key(|package| (package.owner.is_some(), package.locations.is_empty()));
-        Squashed { distro, packages, skipped: Vec::new() }
+        self.repositories.sort_by(|a, b| a.location.cmp(&b.location));
+        Squashed { distro, packages, repositories: self.repositories, skipped: Vec::new() }
     }
 }
 
@@ -74,6 +80,8 @@ fn add(
 ) {
     let mut package = found.package.clone();
     package.within = None;
+    // A package file of another family than the distribution's says nothing of the distribution.
+    let distro = distro.filter(|distro| purl::is_native(&package.kind, distro));
     for supplement in supplements {
         package.licenses.extend(supplement.licenses.iter().cloned());
         package.files.extend(supplement.files.iter().cloned());
@@ -81,7 +89,8 @@ fn add(
     let mut licenses = std::collections::BTreeSet::new();
     package.licenses.retain(|license| !license.is_empty() && licenses.insert(license.clone()));
     if package.namespace.is_none() && DISTRO_PACKAGES.contains(&package.kind.as_str()) {
-        package.namespace = distro.map(|distro| distro.id.clone()).filter(|id| !id.is_empty());
+        package.namespace =
+            distro.map(|distro| purl::vendor(&package.kind, distro).to_owned()).filter(|id| !id.is_empty());
     }
     // A package that is built from a source of its own name and version is its own parent.
     let parent = package
@@ -149,12 +158,19 @@ fn add_source(
     source: &SourcePackage,
     distro: Option<&Distro>,
 ) -> String {
+    let rpm = binary.kind == "rpm";
+    let mut qualifiers = BTreeMap::from([("arch".to_owned(), if rpm { "src" } else { "source" }.to_owned())]);
+    if rpm {
+        // rpm names a source package by its file, which does not say these; they are those of what it was built into.
+        let shared = ["epoch", "rpmmod"].into_iter().filter_map(|key| binary.qualifiers.get_key_value(key));
+        qualifiers.extend(shared.map(|(key, value)| (key.clone(), value.clone())));
+    }
     let package = Package {
         kind: binary.kind.clone(),
         namespace: binary.namespace.clone(),
         name: source.name.clone(),
         version: source.version.clone(),
-        qualifiers: [("arch".to_owned(), "source".to_owned())].into(),
+        qualifiers,
         author: binary.author.clone(),
         evidence: binary.evidence,
         ..Package::default()
@@ -238,5 +254,64 @@ mod tests {
         assert_eq!(merged[0].package.within, None);
         let within: Vec<_> = merged[0].locations.iter().filter_map(|location| location.within.as_deref()).collect();
         assert_eq!(within, ["lib/a.jar", "lib/b.jar"]);
+    }
+
+    fn merge(packages: &[Package], distro: &Distro, repositories: &[&str]) -> Squashed {
+        let findings = FileFindings {
+            path: "usr/lib/os-release".to_owned(),
+            cataloger: "os-release".to_owned(),
+            by_content: false,
+            packages: Vec::new(),
+            supplements: Vec::new(),
+            distro: Some(distro.clone()),
+            repositories: repositories.iter().map(|&id| id.to_owned()).collect(),
+        };
+        let mut merge = Merge::default();
+        for package in packages {
+            merge.package(package, "rpm", "/var/lib/rpm/rpmdb.sqlite", 1);
+        }
+        merge.facts(&findings, "/usr/lib/os-release", 2);
+        merge.finish()
+    }
+
+    fn perl() -> Package {
+        let qualifier = |(key, value): (&str, &str)| (key.to_owned(), value.to_owned());
+        Package {
+            kind: "rpm".into(),
+            name: "perl-libs".into(),
+            version: "5.32.1-473.el8".into(),
+            qualifiers: [("arch", "x86_64"), ("epoch", "4"), ("rpmmod", "perl:5.32")].map(qualifier).into(),
+            source: Some(SourcePackage { name: "perl".into(), version: "5.32.1-473.el8".into() }),
+            ..Package::default()
+        }
+    }
+
+    fn purls(squashed: &Squashed) -> Vec<&str> {
+        squashed.packages.iter().map(|package| package.purl.as_str()).collect()
+    }
+
+    /// As Red Hat's own advisories name a package and its source.
+    #[test]
+    fn an_rpm_and_its_source_share_epoch_and_module() {
+        let rhel = Distro { id: "rhel".into(), version_id: "8.10".into(), ..Distro::default() };
+        let squashed = merge(&[perl()], &rhel, &[]);
+        let source = "pkg:rpm/redhat/perl@5.32.1-473.el8?arch=src&distro=rhel-8.10&epoch=4&rpmmod=perl:5.32";
+        let binary = "pkg:rpm/redhat/perl-libs@5.32.1-473.el8?arch=x86_64&distro=rhel-8.10&epoch=4&rpmmod=perl:5.32";
+        assert_eq!(purls(&squashed), [binary, source]);
+        assert_eq!(squashed.packages[0].parent.as_deref(), Some(source));
+    }
+
+    #[test]
+    fn a_package_file_of_another_family_is_none_of_the_distribution() {
+        let debian = Distro { id: "debian".into(), version_id: "12".into(), ..Distro::default() };
+        let squashed = merge(&[Package { source: None, ..perl() }], &debian, &[]);
+        assert_eq!(purls(&squashed), ["pkg:rpm/perl-libs@5.32.1-473.el8?arch=x86_64&epoch=4&rpmmod=perl:5.32"]);
+    }
+
+    #[test]
+    fn repositories_keep_their_place() {
+        let squashed = merge(&[], &Distro::default(), &["baseos", "appstream"]);
+        let location = Location { path: "/usr/lib/os-release".into(), within: None, layer: Some(2) };
+        assert_eq!(squashed.repositories, [Repositories { location, ids: vec!["baseos".into(), "appstream".into()] }]);
     }
 }

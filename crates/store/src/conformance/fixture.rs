@@ -102,6 +102,7 @@ pub fn image(number: u32, packages: Vec<ImagePackage>) -> ImageMetadata {
         source: Source::Image(Box::new(details)),
         distro: Some(Distro { id: "debian".to_owned(), version_id: "12".to_owned(), ..Distro::default() }),
         packages,
+        repositories: Vec::new(),
         skipped: Vec::new(),
     }
 }
