@@ -2,8 +2,8 @@
 
 mod alpm;
 mod apk;
-mod chisel;
 mod bottlerocket;
+mod chisel;
 mod content_sets;
 mod copyright;
 mod cos;
@@ -16,10 +16,10 @@ mod opkg;
 pub(crate) mod os_release;
 mod package_files;
 mod portage;
+mod rpm;
 mod snap;
 mod stanza;
 mod unpack;
-mod rpm;
 
 use std::sync::Arc;
 
