@@ -305,11 +305,14 @@ impl<'a> Walk<'a> {
         };
         let limit = self.context.limits.file_size.min(self.context.limits.buffered);
         if entry.size > limit {
-            // Not held: the first cataloger may read it as it passes, the others are told that they cannot.
-            let mut passing = Some(reader);
-            return self.index.catalog(self.context, &file, selection, |catalog| match passing.take() {
-                Some(reader) => catalog(&mut Contents::passing(reader, entry.size, limit)),
-                None => Err(Problem::TooLarge { size: entry.size, limit }),
+            // Not held: the first cataloger that cares may read it as it passes, those after it are told that they
+            // cannot.
+            let mut passing = Passing { reader, touched: false };
+            return self.index.catalog(self.context, &file, selection, |catalog| {
+                if passing.touched {
+                    return Err(Problem::TooLarge { size: entry.size, limit });
+                }
+                catalog(&mut Contents::passing(&mut passing, entry.size, limit))
             });
         }
         let _taken = (entry.size > SMALL).then(|| self.context.budget.take(entry.size));
@@ -323,6 +326,19 @@ impl<'a> Walk<'a> {
             self.scratch = Vec::new();
         }
         Ok(())
+    }
+}
+
+/// A file's bytes, and whether anybody has read of them.
+struct Passing<'a> {
+    reader: &'a mut dyn Read,
+    touched: bool,
+}
+
+impl Read for Passing<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.touched = true;
+        self.reader.read(buffer)
     }
 }
 

@@ -103,34 +103,36 @@ impl Pattern {
     }
 }
 
+/// Linear in the path: where a later `**` is met, nothing before it is tried again.
 fn segments_match(pattern: &str, path: &str, any_case: bool) -> bool {
-    let (head, rest) = match pattern.split_once('/') {
-        Some((head, rest)) => (head, Some(rest)),
-        None => (pattern, None),
-    };
-    if head == "**" {
-        let Some(rest) = rest else { return true };
-        let mut tail = path;
-        loop {
-            if segments_match(rest, tail, any_case) {
-                return true;
+    let split = |text: &'_ str| text.find('/').map_or((text.len(), None), |end| (end, Some(end + 1)));
+    let (mut pattern, mut path) = (Some(pattern), Some(path));
+    // What follows the last `**`, and the tail of the path that it was last tried on.
+    let mut retry: Option<(&str, &str)> = None;
+    loop {
+        if pattern.is_none() && path.is_none() {
+            return true;
+        }
+        if let (Some(wanted), Some(given)) = (pattern, path) {
+            let ((end, next), (given_end, given_next)) = (split(wanted), split(given));
+            if &wanted[..end] == "**" {
+                let Some(next) = next else { return true };
+                retry = Some((&wanted[next..], given));
+                pattern = Some(&wanted[next..]);
+                continue;
             }
-            match tail.split_once('/') {
-                Some((_, shorter)) => tail = shorter,
-                None => return false,
+            if segment_matches(&wanted.as_bytes()[..end], &given.as_bytes()[..given_end], any_case) {
+                pattern = next.map(|next| &wanted[next..]);
+                path = given_next.map(|next| &given[next..]);
+                continue;
             }
         }
-    }
-    let (segment, tail) = match path.split_once('/') {
-        Some((segment, tail)) => (segment, Some(tail)),
-        None => (path, None),
-    };
-    match (rest, tail) {
-        (None, None) => segment_matches(head.as_bytes(), segment.as_bytes(), any_case),
-        (Some(rest), Some(tail)) => {
-            segment_matches(head.as_bytes(), segment.as_bytes(), any_case) && segments_match(rest, tail, any_case)
-        }
-        _ => false,
+        let Some((wanted, (_, shorter))) = retry.and_then(|(wanted, given)| Some((wanted, given.split_once('/')?)))
+        else {
+            return false;
+        };
+        retry = Some((wanted, shorter));
+        (pattern, path) = (Some(wanted), Some(shorter));
     }
 }
 
@@ -181,10 +183,27 @@ mod tests {
         check("**/node_modules/**/package.json", "a/node_modules/package.json", true);
         check("**/node_modules/**/package.json", "a/node_modules/b/c/package.json", true);
         check("**/node_modules/**/package.json", "a/modules/b/c/package.json", false);
+        check("**/node_modules/**/package.json", "a/node_modules/b/node_modules/c", false);
+        check("**/a/b/**/c/d", "a/a/b/c/c/d", true);
+        check("**/a/b/**/c/d", "a/b/c/x/d/a/b/d", false);
+        check("**/a/*/c", "a/a/b/c", true);
+        check("a/**/a", "a", false);
+        check("a/**/a", "a/a", true);
+        check("a/**", "a/b/c", true);
         check("a/*b*c", "a/xxbyybzzc", true);
         check("a/*b*c", "a/c", false);
         check("a/x*x", "a/x", false);
         let any_case = Pattern { text: "**/egg-info/pkg-info", any_case: true };
         assert!(any_case.matches("a/EGG-INFO/PKG-INFO"));
+    }
+
+    #[test]
+    fn a_deep_path_is_little_work() {
+        // The longest path that is read, with all that invites to try again. Each try at each depth would take hours.
+        let path = "php/".repeat(4096);
+        let pattern = Pattern { text: "**/php*/**/php*/**/*.so", any_case: false };
+        for _ in 0..100 {
+            assert!(!pattern.matches(&path));
+        }
     }
 }
