@@ -1,5 +1,6 @@
 //! Layers into an image: what a container sees, and which layer brought it.
 
+mod assemblies;
 mod history;
 mod merge;
 mod ownership;

@@ -1,5 +1,6 @@
 //! Packages within executables: what compilers and builders leave in ELF, PE and Mach-O files.
 
+mod dotnet;
 mod go_binary;
 mod go_build_info;
 mod go_flags;
@@ -12,5 +13,10 @@ use crate::Cataloger;
 
 /// Every cataloger of this family, in the order in which they are asked.
 pub(super) fn all() -> Vec<Arc<dyn Cataloger>> {
-    vec![Arc::new(go_binary::GoBinary), Arc::new(rust_binary::RustBinary), Arc::new(graalvm::GraalVm)]
+    vec![
+        Arc::new(go_binary::GoBinary),
+        Arc::new(rust_binary::RustBinary),
+        Arc::new(graalvm::GraalVm),
+        Arc::new(dotnet::DotnetBinary),
+    ]
 }

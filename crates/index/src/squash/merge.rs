@@ -9,7 +9,7 @@ use crate::package::{Distro, SourcePackage, Supplement};
 use crate::purl::{self, Purl};
 use crate::{ImagePackage, Location, Package, Repositories, license_expression};
 
-use super::{Squashed, ownership};
+use super::{Squashed, assemblies, ownership};
 
 /// Package types whose namespace is the distribution.
 const DISTRO_PACKAGES: &[&str] = &["deb", "apk", "rpm", "alpm", "opkg"];
@@ -23,10 +23,10 @@ pub(super) struct Merge<'a> {
 }
 
 #[derive(Debug)]
-struct Found<'a> {
-    package: &'a Package,
-    cataloger: &'a str,
-    location: Location,
+pub(super) struct Found<'a> {
+    pub(super) package: &'a Package,
+    pub(super) cataloger: &'a str,
+    pub(super) location: Location,
 }
 
 impl<'a> Merge<'a> {
@@ -56,6 +56,7 @@ impl<'a> Merge<'a> {
             supplements.entry((&supplement.kind, &supplement.name)).or_default().push(supplement);
         }
         let mut packages: BTreeMap<String, ImagePackage> = BTreeMap::new();
+        assemblies::attribute(&mut self.packages);
         for found in self.packages {
             let supplements = supplements.get(&(found.package.kind.as_str(), found.package.name.as_str()));
             add(&mut packages, found, supplements.map_or(&[][..], Vec::as_slice), distro.as_ref());
