@@ -1,5 +1,6 @@
 //! Packages that a lock file or a manifest names: [`Evidence::Declared`](crate::Evidence::Declared).
 
+mod composer;
 mod gradle;
 mod maven;
 mod sbt;
@@ -10,5 +11,10 @@ use crate::Cataloger;
 
 /// Every cataloger of this family, in the order in which they are asked.
 pub(super) fn all() -> Vec<Arc<dyn Cataloger>> {
-    vec![Arc::new(gradle::Gradle), Arc::new(maven::Maven), Arc::new(sbt::Sbt)]
+    vec![
+        Arc::new(gradle::Gradle),
+        Arc::new(maven::Maven),
+        Arc::new(sbt::Sbt),
+        Arc::new(composer::ComposerLock),
+    ]
 }

@@ -4,6 +4,7 @@ pub(super) mod java;
 mod jvm;
 pub(super) mod dotnet;
 mod npm;
+pub(super) mod php;
 mod python;
 
 use std::sync::Arc;
@@ -16,6 +17,9 @@ pub(super) fn all() -> Vec<Arc<dyn Cataloger>> {
         Arc::new(java::Java),
         Arc::new(jvm::Jvm),
         Arc::new(npm::Npm),
+        Arc::new(php::ComposerInstalled),
+        Arc::new(php::Pear),
+        Arc::new(php::PhpInterpreter),
         Arc::new(python::Python),
         Arc::new(dotnet::DotnetDeps),
     ]
