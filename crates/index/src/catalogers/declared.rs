@@ -1,6 +1,7 @@
 //! Packages that a lock file or a manifest names: [`Evidence::Declared`](crate::Evidence::Declared).
 
 mod composer;
+mod gemfile;
 mod gradle;
 mod maven;
 mod sbt;
@@ -16,5 +17,6 @@ pub(super) fn all() -> Vec<Arc<dyn Cataloger>> {
         Arc::new(maven::Maven),
         Arc::new(sbt::Sbt),
         Arc::new(composer::ComposerLock),
+        Arc::new(gemfile::Gemfile),
     ]
 }

@@ -1,11 +1,12 @@
 //! Packages of a language: the metadata that its package manager unpacks beside the code.
 
+pub(super) mod dotnet;
 pub(super) mod java;
 mod jvm;
-pub(super) mod dotnet;
 mod npm;
 pub(super) mod php;
 mod python;
+pub(super) mod ruby;
 
 use std::sync::Arc;
 
@@ -22,5 +23,6 @@ pub(super) fn all() -> Vec<Arc<dyn Cataloger>> {
         Arc::new(php::PhpInterpreter),
         Arc::new(python::Python),
         Arc::new(dotnet::DotnetDeps),
+        Arc::new(ruby::RubyGem),
     ]
 }
