@@ -4,6 +4,7 @@ mod composer;
 mod gemfile;
 mod gradle;
 mod maven;
+mod nuget;
 mod sbt;
 
 use std::sync::Arc;
@@ -18,5 +19,6 @@ pub(super) fn all() -> Vec<Arc<dyn Cataloger>> {
         Arc::new(sbt::Sbt),
         Arc::new(composer::ComposerLock),
         Arc::new(gemfile::Gemfile),
+        Arc::new(nuget::Nuget),
     ]
 }
