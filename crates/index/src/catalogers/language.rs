@@ -7,6 +7,7 @@ mod npm;
 pub(super) mod php;
 mod python;
 pub(super) mod ruby;
+mod wordpress;
 
 use std::sync::Arc;
 
@@ -24,5 +25,6 @@ pub(super) fn all() -> Vec<Arc<dyn Cataloger>> {
         Arc::new(python::Python),
         Arc::new(dotnet::DotnetDeps),
         Arc::new(ruby::RubyGem),
+        Arc::new(wordpress::Wordpress),
     ]
 }
