@@ -37,6 +37,7 @@ mod redact;
 mod source;
 mod squash;
 mod tar;
+mod tee;
 pub mod version;
 
 pub use attestation::{Attestation, AttestationDocument, AttestationStatus, reads_predicate};

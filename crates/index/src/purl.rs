@@ -41,6 +41,8 @@ impl Purl {
             && WITH_DISTRO.contains(&package.kind.as_str())
             // What says that it is of another distribution is not of this one's release: Ubuntu's packages in a snap.
             && package.namespace.as_ref().is_none_or(|namespace| namespace == vendor(&package.kind, distro))
+            // A package that names its own may have come from elsewhere.
+            && !package.qualifiers.contains_key("distro")
         {
             purl.add_qualifier("distro", distro_qualifier(distro)).ok()?;
         }

@@ -7,6 +7,7 @@ use crate::cataloger::{Chosen, Selection};
 use crate::inflate::{BlobFacts, Cancelled, Chunks, Hasher, Inflated, Inflater, OverLimit, Stop, pipe};
 use crate::paths::normalise;
 use crate::tar::{TarEntry, TarError, TarReader, TypeFlag};
+use crate::tee::tee;
 use crate::{
     Catalogers, Contents, Descriptor, DiffIds, Entries, EntryKind, Error, ErrorKind, File, FileFindings, Findings,
     LayerIndex, Limits, Problem, Result, Skipped,
@@ -183,37 +184,76 @@ impl Gathered {
         selection: &Selection,
         mut contents: impl FnMut(&mut dyn FnMut(&mut Contents<'_>) -> Result<(), Problem>) -> Result<(), Problem>,
     ) -> Result<(), TarError> {
-        for &(index, by_content) in selection {
-            let cataloger = context.catalogers.get(index);
+        for &selected in selection {
+            let cataloger = context.catalogers.get(selected.0);
             let mut findings = Findings::default();
             let result = contents(&mut |contents| cataloger.catalog(file, contents, &mut findings));
-            self.packages += findings.packages.len();
-            if self.packages > context.limits.packages {
-                let message = format!("more than {} packages (packages)", context.limits.packages);
-                return Err(TarError::Stream(io::Error::other(OverLimit(message))));
+            self.record(context, file, selected, findings, result)?;
+        }
+        Ok(())
+    }
+
+    /// As [`catalog`](Self::catalog), for a file that is not held: it passes all of them at once.
+    fn catalog_passing(
+        &mut self,
+        context: &Context<'_>,
+        file: &File<'_>,
+        selection: &Selection,
+        reader: &mut dyn Read,
+        limit: u64,
+    ) -> Result<(), TarError> {
+        let tasks = selection.iter().map(|&(index, _)| {
+            move |reader: &mut dyn Read| {
+                let mut findings = Findings::default();
+                let mut contents = Contents::passing(reader, file.size, limit);
+                let result = context.catalogers.get(index).catalog(file, &mut contents, &mut findings);
+                (findings, result)
             }
-            if !findings.is_empty() {
-                self.findings.push(FileFindings {
-                    path: file.path.to_owned(),
-                    cataloger: cataloger.name().to_owned(),
-                    by_content,
-                    packages: findings.packages,
-                    supplements: findings.supplements,
-                    distro: findings.distro,
-                    repositories: findings.repositories,
-                });
-            }
-            match result {
-                Ok(()) => {}
-                Err(Problem::Stream(error)) => return Err(TarError::Stream(error)),
-                // A file that only looked like a database is no gap in what was seen.
-                Err(_) if by_content => {}
-                Err(problem) => self.skipped.push(Skipped {
-                    path: file.path.to_owned(),
-                    cataloger: cataloger.name().to_owned(),
-                    reason: problem.to_string(),
-                }),
-            }
+        });
+        let outcomes = tee(reader, tasks)?;
+        for (&selected, outcome) in selection.iter().zip(outcomes) {
+            let unread = || (Findings::default(), Err(Problem::TooLarge { size: file.size, limit }));
+            let (findings, result) = outcome.unwrap_or_else(unread);
+            self.record(context, file, selected, findings, result)?;
+        }
+        Ok(())
+    }
+
+    fn record(
+        &mut self,
+        context: &Context<'_>,
+        file: &File<'_>,
+        (index, by_content): (usize, bool),
+        findings: Findings,
+        result: Result<(), Problem>,
+    ) -> Result<(), TarError> {
+        let cataloger = context.catalogers.get(index).name();
+        self.packages += findings.packages.len();
+        if self.packages > context.limits.packages {
+            let message = format!("more than {} packages (packages)", context.limits.packages);
+            return Err(TarError::Stream(io::Error::other(OverLimit(message))));
+        }
+        if !findings.is_empty() {
+            self.findings.push(FileFindings {
+                path: file.path.to_owned(),
+                cataloger: cataloger.to_owned(),
+                by_content,
+                packages: findings.packages,
+                supplements: findings.supplements,
+                distro: findings.distro,
+                repositories: findings.repositories,
+            });
+        }
+        match result {
+            Ok(()) => {}
+            Err(Problem::Stream(error)) => return Err(TarError::Stream(error)),
+            // A file that only looked like a database is no gap in what was seen.
+            Err(_) if by_content => {}
+            Err(problem) => self.skipped.push(Skipped {
+                path: file.path.to_owned(),
+                cataloger: cataloger.to_owned(),
+                reason: problem.to_string(),
+            }),
         }
         Ok(())
     }
@@ -305,15 +345,7 @@ impl<'a> Walk<'a> {
         };
         let limit = self.context.limits.file_size.min(self.context.limits.buffered);
         if entry.size > limit {
-            // Not held: the first cataloger that cares may read it as it passes, those after it are told that they
-            // cannot.
-            let mut passing = Passing { reader, touched: false };
-            return self.index.catalog(self.context, &file, selection, |catalog| {
-                if passing.touched {
-                    return Err(Problem::TooLarge { size: entry.size, limit });
-                }
-                catalog(&mut Contents::passing(&mut passing, entry.size, limit))
-            });
+            return self.index.catalog_passing(self.context, &file, selection, reader, limit);
         }
         let _taken = (entry.size > SMALL).then(|| self.context.budget.take(entry.size));
         self.scratch.clear();
@@ -326,19 +358,6 @@ impl<'a> Walk<'a> {
             self.scratch = Vec::new();
         }
         Ok(())
-    }
-}
-
-/// A file's bytes, and whether anybody has read of them.
-struct Passing<'a> {
-    reader: &'a mut dyn Read,
-    touched: bool,
-}
-
-impl Read for Passing<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.touched = true;
-        self.reader.read(buffer)
     }
 }
 

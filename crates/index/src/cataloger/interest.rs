@@ -4,7 +4,7 @@
 ///
 /// A path pattern is matched against the whole path from the image's root, without the leading slash:
 /// `*` stands for any characters within one segment, `**/` for any number of whole segments (none too).
-/// The last segment must hold at least one literal character: the matcher finds candidates by it.
+/// The last segment should hold literal characters at its end or its beginning: the matcher finds candidates by them.
 #[derive(Clone, Debug, Default)]
 pub struct Interest {
     pub(super) patterns: Vec<Pattern>,
@@ -92,6 +92,20 @@ impl Pattern {
         segments_match(self.text, path, self.any_case)
     }
 
+    /// Whether a path whose last segment is `name` may match, judged by the literal beginning of the last segment.
+    pub(super) fn may_match(&self, name: &str) -> bool {
+        let prefix = self.first_literal().as_bytes();
+        name.as_bytes()
+            .get(..prefix.len())
+            .is_some_and(|start| if self.any_case { start.eq_ignore_ascii_case(prefix) } else { start == prefix })
+    }
+
+    /// The literal beginning of the last segment: `python` of `**/python*`.
+    pub(super) fn first_literal(&self) -> &'static str {
+        let last = self.text.rsplit('/').next().unwrap_or(self.text);
+        last.split('*').next().unwrap_or(last)
+    }
+
     /// The literal end of the last segment (`METADATA` of `*.dist-info/METADATA`, `.list` of `info/*.list`) and
     /// whether it is the whole segment.
     pub(super) fn last_literal(&self) -> (&'static str, bool) {
@@ -101,6 +115,11 @@ impl Pattern {
             Some((_, tail)) => (tail, false),
         }
     }
+}
+
+/// Whether `path` matches `pattern`, in the grammar of [`Interest::path`].
+pub(crate) fn path_matches(pattern: &str, path: &str) -> bool {
+    segments_match(pattern, path, false)
 }
 
 /// Linear in the path: where a later `**` is met, nothing before it is tried again.

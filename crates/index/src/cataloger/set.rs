@@ -23,7 +23,9 @@ struct Inner {
     by_name: HashMap<Box<str>, Vec<Rule>>,
     /// Patterns whose last segment has a `*`, by the last byte of its literal end, in lower case.
     by_last_byte: HashMap<u8, Vec<Rule>>,
-    /// Patterns whose last segment ends in `*`: looked at for every path.
+    /// Patterns whose last segment ends in `*`, by the first byte of its literal beginning, in lower case.
+    by_first_byte: HashMap<u8, Vec<Rule>>,
+    /// Patterns whose last segment is `*`, or begins and ends in it: looked at for every path.
     others: Vec<Rule>,
     leading: Vec<LeadingRule>,
     well_known: Vec<(usize, &'static str)>,
@@ -66,6 +68,7 @@ impl Catalogers {
             version: version(&catalogers),
             by_name: HashMap::new(),
             by_last_byte: HashMap::new(),
+            by_first_byte: HashMap::new(),
             others: Vec::new(),
             leading: Vec::new(),
             well_known: Vec::new(),
@@ -109,7 +112,7 @@ impl Catalogers {
         let mut add = |rules: &[Rule]| {
             for rule in rules {
                 let wanted = selection.iter().any(|(index, _)| *index == rule.cataloger);
-                if !wanted && rule.ends(name) && rule.pattern.matches(path) {
+                if !wanted && rule.ends(name) && rule.pattern.may_match(name) && rule.pattern.matches(path) {
                     selection.push((rule.cataloger, false));
                 }
             }
@@ -127,6 +130,11 @@ impl Catalogers {
         }
         if let Some(last) = name.bytes().last()
             && let Some(rules) = self.inner.by_last_byte.get(&last.to_ascii_lowercase())
+        {
+            add(rules);
+        }
+        if let Some(first) = name.bytes().next()
+            && let Some(rules) = self.inner.by_first_byte.get(&first.to_ascii_lowercase())
         {
             add(rules);
         }
@@ -201,7 +209,10 @@ impl Inner {
             let rules = match literal.bytes().last() {
                 Some(_) if whole => self.by_name.entry(literal.to_ascii_lowercase().into()).or_default(),
                 Some(last) => self.by_last_byte.entry(last.to_ascii_lowercase()).or_default(),
-                None => &mut self.others,
+                None => match pattern.first_literal().bytes().next() {
+                    Some(first) => self.by_first_byte.entry(first.to_ascii_lowercase()).or_default(),
+                    None => &mut self.others,
+                },
             };
             rules.push(Rule { pattern, tail: literal, cataloger });
         }

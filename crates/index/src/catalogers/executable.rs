@@ -1,6 +1,8 @@
 //! Packages within executables: what compilers and builders leave in ELF, PE and Mach-O files.
 
+mod classifier;
 mod dotnet;
+mod elf_note;
 mod go_binary;
 mod go_build_info;
 mod go_flags;
@@ -18,5 +20,7 @@ pub(super) fn all() -> Vec<Arc<dyn Cataloger>> {
         Arc::new(rust_binary::RustBinary),
         Arc::new(graalvm::GraalVm),
         Arc::new(dotnet::DotnetBinary),
+        Arc::new(elf_note::ElfNote),
+        Arc::new(classifier::Classifier),
     ]
 }
