@@ -8,6 +8,7 @@ mod go_build_info;
 mod go_flags;
 mod graalvm;
 mod rust_binary;
+mod window;
 
 use std::sync::Arc;
 

@@ -14,6 +14,7 @@ use memchr::memmem;
 use object::{Object as _, ObjectSection as _, ObjectSegment as _};
 
 use super::go_flags;
+use super::window::Window;
 
 const MAGIC: &[u8; 14] = b"\xff Go buildinf:";
 const HEADER: usize = 32;
@@ -228,12 +229,12 @@ pub(super) fn find_in_stream(reader: &mut dyn Read) -> io::Result<Option<BuildIn
     let mut window = Window::new(reader);
     let (mut found, mut pointers, mut sentinels) = (None, false, None);
     let mut tried = 0;
-    while tried < MOST_HEADERS && window.fill(HEADER)? {
+    while tried < MOST_HEADERS && window.fill(HEADER)? >= HEADER {
         let bytes = window.bytes();
         let magic = memmem::find(bytes, MAGIC);
         let start = if sentinels.is_none() { memmem::find(bytes, &START) } else { None };
         let Some(at) = magic.into_iter().chain(start).min() else {
-            window.skip_to_tail();
+            window.skip_to_tail(HEADER - 1);
             continue;
         };
         tried += 1;
@@ -264,63 +265,6 @@ pub(super) fn find_in_stream(reader: &mut dyn Read) -> io::Result<Option<BuildIn
         modules: String::from_utf8_lossy(&modules).into_owned(),
     });
     Ok(found.or(by_sentinels))
-}
-
-/// A sliding part of a stream.
-struct Window<'a> {
-    reader: &'a mut dyn Read,
-    buffer: Vec<u8>,
-    start: usize,
-    /// Where in the stream the window begins.
-    position: u64,
-    ended: bool,
-}
-
-impl<'a> Window<'a> {
-    /// Bytes read at a time.
-    const CHUNK: usize = 256 << 10;
-
-    fn new(reader: &'a mut dyn Read) -> Self {
-        Self { reader, buffer: Vec::new(), start: 0, position: 0, ended: false }
-    }
-
-    fn bytes(&self) -> &[u8] {
-        &self.buffer[self.start..]
-    }
-
-    /// Reads until there are `wanted` bytes or the stream has ended; whether there is anything left to look at.
-    fn fill(&mut self, wanted: usize) -> io::Result<bool> {
-        while self.bytes().len() < wanted && !self.ended {
-            self.buffer.drain(..self.start);
-            self.start = 0;
-            let held = self.buffer.len();
-            self.buffer.resize(held.max(wanted) + Self::CHUNK, 0);
-            let mut length = held;
-            while length < self.buffer.len() {
-                match self.reader.read(&mut self.buffer[length..]) {
-                    Ok(0) => {
-                        self.ended = true;
-                        break;
-                    }
-                    Ok(n) => length += n,
-                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                    Err(error) => return Err(error),
-                }
-            }
-            self.buffer.truncate(length);
-        }
-        Ok(self.bytes().len() >= HEADER.min(wanted))
-    }
-
-    fn skip(&mut self, n: usize) {
-        self.start += n;
-        self.position += n as u64;
-    }
-
-    /// Skips all but what may be the beginning of a header.
-    fn skip_to_tail(&mut self) {
-        self.skip(self.bytes().len().saturating_sub(HEADER - 1));
-    }
 }
 
 #[cfg(test)]

@@ -9,12 +9,15 @@
 //! | `kind` | `build` for what only build scripts used: not in the program, so no package; otherwise absent or `runtime` |
 
 use std::borrow::Cow;
-use std::io::Read;
+use std::io::{self, Read};
 
 use flate2::read::ZlibDecoder;
+use flate2::{Decompress, FlushDecompress};
+use memchr::memmem;
 use object::{Object as _, ObjectSection as _};
 use serde::Deserialize;
 
+use super::window::Window;
 use crate::catalogers::{binary, check_count};
 use crate::package::Package;
 use crate::{Cataloger, Contents, File, Findings, Interest, Problem};
@@ -23,6 +26,18 @@ const SECTION: &str = ".dep-v0";
 
 /// Inflated bytes: the format's own recommendation. Programs with 1 000 crates have about 200 KiB.
 const LONGEST_LIST: u64 = 8 << 20;
+
+/// Deflated bytes, in a file that is too large to hold.
+const LONGEST_SECTION: usize = 1 << 20;
+
+/// Bytes that are enough to inflate the beginning of a list: the tables of the first block take about a hundred.
+const PROBED: usize = 512;
+
+/// Places that are probed in one file. By chance there are some 60 in a mebibyte.
+const MOST_PROBES: usize = 500_000;
+
+/// Different lists in one file that are read.
+const MOST_LISTS: usize = 8;
 
 /// Sections of a WebAssembly module that are walked over; compilers emit about twenty.
 const MOST_WASM_SECTIONS: usize = 10_000;
@@ -48,10 +63,18 @@ impl Cataloger for RustBinary {
         // By its path: `Read::bytes` has the same name.
         let bytes = match contents.whole() {
             Ok(bytes) => bytes,
-            // The section can only be found from the headers, which a stream has passed when they are known.
-            // Of the many files that are too large to hold, only those that have the section are worth a word.
             Err(too_large) => {
-                return if binary::mentions(contents, SECTION.as_bytes())? { Err(too_large) } else { Ok(()) };
+                let passed = find_in_stream(contents)?;
+                // Of the many files that are too large to hold, only those that have the section are worth a word.
+                return match passed.list {
+                    Some(packages) => packages.into_iter().try_for_each(|package| {
+                        check_count(findings)?;
+                        findings.package(package);
+                        Ok(())
+                    }),
+                    None if passed.named => Err(too_large),
+                    None => Ok(()),
+                };
             }
         };
         let section = if bytes.starts_with(b"\0asm") {
@@ -146,6 +169,77 @@ fn crates(section: &[u8]) -> Result<Vec<Package>, Problem> {
         .collect())
 }
 
+/// What a file shows that is too large to hold.
+struct Passed {
+    /// The list, if there is one and no other.
+    list: Option<Vec<Package>>,
+    /// The section's name is in the file.
+    named: bool,
+}
+
+/// Finds the list in a file that passes by.
+///
+/// Where the section lies is written in the headers at the end of the file, when it has passed. So whatever could
+/// begin as zlib does is inflated a little: only a list begins as a list does. If there are several, of which one
+/// must belong to a program that this one holds, nobody can tell which it is.
+fn find_in_stream(reader: &mut dyn Read) -> io::Result<Passed> {
+    let mut window = Window::new(reader);
+    let mut probe = Probe::new();
+    let (mut lists, mut named) = (Vec::new(), false);
+    loop {
+        let length = window.fill(Window::CHUNK)?;
+        let bytes = window.bytes();
+        let ended = length < Window::CHUNK;
+        let until = if ended { length } else { length - PROBED };
+        let candidate = if lists.len() < MOST_LISTS { probe.find(bytes, until) } else { None };
+        let passed = candidate.unwrap_or(until);
+        named |= memmem::find(&bytes[..length.min(passed + SECTION.len())], SECTION.as_bytes()).is_some();
+        window.skip(passed);
+        if candidate.is_some() {
+            window.fill(LONGEST_SECTION)?;
+            lists.extend(crates(window.bytes()).ok().filter(|list| !lists.contains(list)));
+            window.skip(1);
+        } else if ended {
+            break;
+        }
+    }
+    let list = lists.pop().filter(|_| named && lists.is_empty());
+    Ok(Passed { list, named })
+}
+
+/// Tells where lists begin.
+struct Probe {
+    inflate: Decompress,
+    tried: usize,
+}
+
+impl Probe {
+    fn new() -> Self {
+        Self { inflate: Decompress::new(true), tried: 0 }
+    }
+
+    /// The first place before `until` where a list begins.
+    fn find(&mut self, bytes: &[u8], until: usize) -> Option<usize> {
+        memchr::memchr_iter(0x78, &bytes[..until]).find(|&at| {
+            // The second byte of a zlib header is one of four: they stand for levels of compression.
+            matches!(bytes.get(at + 1), Some(0x01 | 0x5e | 0x9c | 0xda)) && self.begins_list(&bytes[at..])
+        })
+    }
+
+    fn begins_list(&mut self, bytes: &[u8]) -> bool {
+        const BEGINNING: &[u8] = br#"{"packages":["#;
+        self.tried += 1;
+        if self.tried > MOST_PROBES {
+            return false;
+        }
+        self.inflate.reset(true);
+        let mut out = [0; BEGINNING.len()];
+        let bytes = &bytes[..bytes.len().min(PROBED)];
+        let inflated = self.inflate.decompress(bytes, &mut out, FlushDecompress::None);
+        inflated.is_ok() && out == BEGINNING
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::io::Write;
@@ -200,16 +294,41 @@ mod tests {
         }
     }
 
+    fn read_passing(bytes: &[u8]) -> Result<Vec<String>, Problem> {
+        let file = File { path: "x", size: bytes.len() as u64, executable: true };
+        let mut reader = bytes;
+        let mut findings = Findings::default();
+        RustBinary.catalog(&file, &mut Contents::passing(&mut reader, file.size, 1), &mut findings)?;
+        Ok(findings.packages().iter().map(|package| format!("{} {}", package.name, package.version)).collect())
+    }
+
     #[test]
-    fn a_file_too_large_to_hold_is_told_of_if_it_has_the_section() {
-        let read = |bytes: &[u8]| {
-            let file = File { path: "x", size: bytes.len() as u64, executable: true };
-            let mut reader = bytes;
-            RustBinary.catalog(&file, &mut Contents::passing(&mut reader, file.size, 1), &mut Findings::default())
-        };
-        let padding = vec![0; (256 << 10) - 3];
-        assert!(matches!(read(&[&*padding, SECTION.as_bytes()].concat()), Err(Problem::TooLarge { .. })));
-        assert!(read(&padding).is_ok());
+    fn a_list_is_found_in_a_file_too_large_to_hold() {
+        let list = deflate(LIST.as_bytes());
+        let noise: Vec<u8> = (0..700_000_u32).flat_map(|n| [0x78, 0x9c, n as u8, (n >> 8) as u8]).collect();
+        for shift in [0, Window::CHUNK - 300, Window::CHUNK - 1, Window::CHUNK, 2 * Window::CHUNK - list.len()] {
+            let file = elf(&[(".text", &noise[..shift]), (SECTION, &list), (".debug", &noise[..600_001])]).0;
+            assert_eq!(read_passing(&file).unwrap(), ["quux 1.2.3", "app 0.1.0"], "{shift}");
+        }
+    }
+
+    #[test]
+    fn of_two_lists_neither_counts() {
+        let other = LIST.replace("1.2.3", "1.2.4");
+        let (list, other) = (deflate(LIST.as_bytes()), deflate(other.as_bytes()));
+        let file = elf(&[(".rodata", &other), (SECTION, &list)]).0;
+        assert!(matches!(read_passing(&file), Err(Problem::TooLarge { .. })));
+        let file = elf(&[(".rodata", &list), (SECTION, &list)]).0;
+        assert_eq!(read_passing(&file).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn a_file_too_large_to_hold_is_told_of_if_it_only_has_the_section() {
+        let padding = vec![0; Window::CHUNK - 3];
+        assert!(matches!(read_passing(&[&*padding, SECTION.as_bytes()].concat()), Err(Problem::TooLarge { .. })));
+        assert!(read_passing(&padding).is_ok());
+        let list = deflate(LIST.as_bytes());
+        assert_eq!(read_passing(&list).unwrap(), [""; 0], "no section");
     }
 
     proptest! {
@@ -218,6 +337,7 @@ mod tests {
             let _ = read(&[b"\0asm\x01\0\0\0", &*bytes].concat());
             let _ = read(&[b"\x7fELF\x02\x01\x01\0", &*bytes].concat());
             let _ = read(&elf(&[(SECTION, &bytes)]).0);
+            let _ = read_passing(&[b"\x78\x9c", &*bytes, SECTION.as_bytes()].concat());
         }
 
         #[test]

@@ -89,7 +89,7 @@ const EXAMPLES: &[(&str, &[u8], &str)] = &[
     ),
     ("bin/redis-server", b"err\0modules\x006.2.19\0c11-builtin\0libc\0", "generic/redis@6.2.19"),
     ("bin/redis-server", b"\0\x007.0.19buildkitsandbox-1702957741000000000\0", "generic/redis@7.0.19"),
-    ("bin/redis-server", b"\0\x004.0.1941ce7054bd9-1542359302000000000\0", "generic/redis@4.0.19"),
+    ("bin/redis-server", b"\0\x004.0.19841ce7054bd9-1542359302000000000\0", "generic/redis@4.0.19"),
     ("bin/valkey-server", b"\0valkey9.0.9buildkitsandbox-1764887574000000000\0", "generic/valkey@9.0.9"),
     ("usr/bin/memcached", b"listen\0memcached 1.6.99\0udp-port\0", "generic/memcached@1.6.99"),
     ("bin/postgres", b"\".\0\0PostgreSQL 15beta9 on x86_64-pc-linux-gnu", "generic/postgresql@15beta9"),
