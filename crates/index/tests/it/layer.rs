@@ -259,3 +259,26 @@ fn a_file_that_is_too_large_to_hold_is_named_and_costs_nothing_else() {
     assert!(layer.skipped[0].reason.contains("4096"), "{}", layer.skipped[0].reason);
     assert_eq!(layer.findings.iter().flat_map(|found| &found.packages).map(|p| &p.name).collect::<Vec<_>>(), ["small"]);
 }
+
+#[test]
+fn a_file_that_is_too_large_to_hold_passes_by_all_who_want_it() {
+    const SENTINELS: [&[u8]; 2] = [
+        b"\x30\x77\xaf\x0c\x92\x74\x08\x02\x41\xe1\xc1\x07\xe6\xd6\x18\xe6",
+        b"\xf9\x32\x43\x31\x86\x18\x20\x72\x00\x82\x42\x10\x41\x16\xd8\xf2",
+    ];
+    let modules = [SENTINELS[0], b"path\texample.org/x\ndep\texample.org/y\tv1.0.0\n", SENTINELS[1]].concat();
+    let build_info =
+        [b"\xff Go buildinf:\x08\x02".as_slice(), &[0; 16], b"\x08go1.22.1", &[modules.len() as u8], &modules];
+    let program = [b"\x7fELF".as_slice(), &[0; 12], &build_info.concat(), b"\0v1.7.14\0", &[7; 3_000_000]].concat();
+    let installed = "C:Q1x=\nP:small\nV:1-r0\nA:x86_64\n\n";
+    let tar = [file("bin/consul", &program), file("lib/apk/db/installed", installed.as_bytes()), END.to_vec()].concat();
+    let mut limits = Limits::default();
+    limits.file_size = 4096;
+    let layer = read_within(&tar, &limits).expect("is read");
+    assert_eq!(layer.skipped, []);
+    let packages = layer.findings.iter().flat_map(|found| &found.packages);
+    let found: Vec<_> = packages.map(|package| format!("{} {}", package.name, package.version)).collect();
+    for expected in ["y v1.0.0", "stdlib 1.22.1", "consul v1.7.14", "small 1-r0"] {
+        assert!(found.iter().any(|found| found == expected), "{expected} of {found:?}");
+    }
+}

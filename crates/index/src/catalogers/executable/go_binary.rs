@@ -10,9 +10,11 @@
 //! | `=> <path> <version> <sum>` | what replaces the module before; a directory has no version |
 //! | `build -ldflags=…`, `build vcs.revision=…`, `build vcs.time=…` | the main module's version, where `mod` says `(devel)` |
 //!
-//! The version of the main module is, in this order: what `mod` says; what `-X …version=` puts into the program,
-//! by the flags or by the string that the linker made of it; Go's pseudo-version of the revision,
-//! `v0.0.0-<time>-<revision>`; none. The toolchain's version is the version of the package `stdlib`.
+//! The version of the main module is, in this order: what `mod` says, if it is more than a revision; what
+//! `-X …version=` puts into the program, by the flags or by the string that the linker made of it; the pseudo-version
+//! of the revision, `v0.0.0-<time>-<revision>`, as Go 1.24 writes it or as made here; none. The toolchain's version is the version of the package `stdlib`.
+
+use memchr::memmem;
 
 use super::go_build_info::{self, BuildInfo};
 use super::go_flags;
@@ -33,7 +35,7 @@ impl Cataloger for GoBinary {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn interest(&self) -> Interest {
@@ -50,22 +52,39 @@ impl Cataloger for GoBinary {
             Err(Problem::TooLarge { .. }) => go_build_info::find_in_stream(contents)?.map(|info| (info, [].as_slice())),
             Err(problem) => return Err(problem),
         };
-        if let Some((info, image)) = found {
-            for package in packages(&info, image) {
-                check_count(findings)?;
-                findings.package(package);
-            }
+        let Some((info, image)) = found else {
+            // Nothing can be seen of what a packer packed, Go's or other: better said than passed over.
+            let packed = contents.whole().is_ok_and(is_packed);
+            return if packed {
+                Err(Problem::malformed("packed with UPX: what it holds was not read"))
+            } else {
+                Ok(())
+            };
+        };
+        for package in packages(&info, image) {
+            check_count(findings)?;
+            findings.package(package);
         }
         Ok(())
     }
+}
+
+/// UPX's `l_info`, behind the program headers: checksum, `UPX!`, loader size, version and format (`src/stub/src/include/linux.h`).
+fn is_packed(bytes: &[u8]) -> bool {
+    /// Its header lies in the first page.
+    const WITHIN: usize = 4096;
+    let beginning = &bytes[..bytes.len().min(WITHIN)];
+    let header = memmem::find(beginning, b"UPX!").and_then(|at| bytes.get(at + 6..at + 8));
+    header.is_some_and(|version_and_format| !version_and_format.contains(&0))
 }
 
 fn packages(info: &BuildInfo, image: &[u8]) -> Vec<Package> {
     let modules = Modules::parse(&info.modules);
     let mut packages = Vec::new();
     if let Some(main) = modules.main {
-        let linked = || go_build_info::version_beside(image, &info.go_version);
-        packages.push(module(main.path, &modules.main_version(main, linked)));
+        let named = || go_build_info::version_symbol(image, main.path);
+        let beside = || go_build_info::version_beside(image, &info.go_version);
+        packages.push(module(main.path, &modules.main_version(main, named, beside)));
     }
     packages
         .extend(modules.dependencies.iter().map(|dependency| module(dependency.path, released(dependency.version))));
@@ -94,6 +113,11 @@ fn module(path: &str, version: &str) -> Package {
 fn released(version: &str) -> &str {
     let placeholder = matches!(version, "(devel)" | "v0.0.0") || version.starts_with("v0.0.0-00010101000000-");
     if placeholder { "" } else { version }
+}
+
+/// A pseudo-version that no tag comes before: since Go 1.24 what a checkout without tags is stamped with.
+fn is_untagged(version: &str) -> bool {
+    version.strip_prefix("v0.0.0-").is_some_and(|rest| rest.len() > 14 && rest.as_bytes()[14] == b'-')
 }
 
 /// `go1.22.1 X:boringcrypto` → `1.22.1`; a toolchain between releases has none.
@@ -176,16 +200,24 @@ impl<'a> Modules<'a> {
         }
     }
 
-    /// `linked` gives the version that the program itself holds.
-    fn main_version(&self, main: Module<'_>, linked: impl FnOnce() -> Option<String>) -> String {
+    /// `named` and `beside` give the version that the program itself holds, surely and probably.
+    fn main_version(
+        &self,
+        main: Module<'_>,
+        named: impl FnOnce() -> Option<String>,
+        beside: impl FnOnce() -> Option<String>,
+    ) -> String {
         let version = released(main.version);
-        if !version.is_empty() {
+        let revision_alone = version.is_empty() || is_untagged(version);
+        if !revision_alone {
             return version.to_owned();
         }
-        match go_flags::version(&self.ldflags, main.path).or_else(linked) {
+        let set = go_flags::version(&self.ldflags, main.path).or_else(named);
+        match set.or_else(|| if version.is_empty() { beside() } else { None }) {
             // Versions of modules begin with a v; those that people put into their programs often do not.
             Some(version) if version.starts_with('v') => version,
             Some(version) => format!("v{}", version.trim_start_matches('V')),
+            None if !version.is_empty() => version.to_owned(),
             None => self.pseudo_version().unwrap_or_default(),
         }
     }
@@ -261,6 +293,14 @@ mod tests {
         let vcs = "build\tvcs=git\nbuild\tvcs.revision=0123456789abcdef0123456789abcdef01234567\n\
             build\tvcs.time=2024-03-01T12:13:14Z\nbuild\tvcs.modified=true\n";
         check("v1.0.0", vcs, "v1.0.0");
+        let stamped = "v0.0.0-20240301121314-0123456789ab+dirty";
+        check(stamped, vcs, stamped);
+        check(stamped, "build\t-ldflags=\"-X main.version=v4.5.6\"\n", "v4.5.6");
+        check(
+            "v1.0.1-0.20240301121314-0123456789ab",
+            "build\t-ldflags=\"-X main.version=v4.5.6\"\n",
+            "v1.0.1-0.20240301121314-0123456789ab",
+        );
         check("(devel)", "", "");
         check("(devel)", vcs, "v0.0.0-20240301121314-0123456789ab");
         check("(devel)", &vcs.replace("vcs.time=2024", "vcs.time="), "");
@@ -300,6 +340,18 @@ mod tests {
         let mut findings = Findings::default();
         GoBinary.catalog(&file, &mut Contents::held(&bytes), &mut findings).expect("reads");
         assert!(findings.is_empty());
+    }
+
+    #[test]
+    fn packed_programs_are_told_of() {
+        let check = |bytes: &[u8], packed: bool| {
+            let file = File { path: "usr/bin/quux", size: bytes.len() as u64, executable: true };
+            let read = GoBinary.catalog(&file, &mut Contents::held(bytes), &mut Findings::default());
+            assert_eq!(read.is_err(), packed, "{}", bytes.escape_ascii());
+        };
+        check(b"\x7fELF\0\0\0\0sumsUPX!\x10\x09\x0e\x16\0\0\0\0", true);
+        check(b"\x7fELF\0\0\0\0sumsUPX!\0\0\0\0", false);
+        check(b"\x7fELF\0\0\0\0UPX!", false);
     }
 
     proptest! {

@@ -11,7 +11,7 @@
 use std::io::{self, Read};
 
 use memchr::memmem;
-use object::{Object as _, ObjectSection as _, ObjectSegment as _};
+use object::{Object as _, ObjectSection as _, ObjectSegment as _, ObjectSymbol as _};
 
 use super::go_flags;
 use super::window::Window;
@@ -58,7 +58,19 @@ pub(super) fn find(bytes: &[u8]) -> Option<BuildInfo> {
 }
 
 /// The version that `-X` gave to the program, where the build settings do not tell (`-trimpath` keeps the linker's
-/// flags out of them). The strings of `-X` flags end with a zero, which Go's own do not, and the toolchain's
+/// flags out of them) but the symbols have not been stripped: the linker makes a string `<variable>.str` of each.
+pub(super) fn version_symbol(bytes: &[u8], main_module: &str) -> Option<String> {
+    let file = object::File::parse(bytes).ok()?;
+    let strings = file.symbols().filter_map(|symbol| {
+        let variable = symbol.name().ok()?.strip_suffix(".str")?;
+        let value = read_at(&file, symbol.address(), symbol.size().min(LONGEST_VERSION as u64))?;
+        let end = value.iter().position(|&b| b == 0).unwrap_or(value.len());
+        Some((variable, std::str::from_utf8(&value[..end]).ok()?))
+    });
+    go_flags::choose(strings, main_module)
+}
+
+/// As [`version_symbol`], for stripped programs. The strings of `-X` flags end with a zero, which Go's own do not, and the toolchain's
 /// version is one of them: if there is one version like it in that part of the data, it is the program's.
 /// Farther off, the libraries of other languages have such strings too.
 pub(super) fn version_beside(bytes: &[u8], go_version: &str) -> Option<String> {
@@ -398,6 +410,41 @@ pub(super) mod tests {
         check(b"v1.2.3 go1.23.4 ", None);
         check(&[b"\0go1.23.4\0".as_slice(), &[0; 200 << 10], b"3.45.1\0"].concat(), None);
         check(&[b"\0go1.23.4\0".as_slice(), &[0; 20 << 10], b"3.45.1\x00127.0.0.1\0"].concat(), Some("3.45.1"));
+    }
+
+    /// An executable with a string and its symbol.
+    fn with_symbol(variable: &str, value: &str) -> Vec<u8> {
+        let names = [b"\0", variable.as_bytes(), b"\0"].concat();
+        let symbol = |address: u64| {
+            let mut out = vec![0; 24];
+            out.extend([1, 0, 0, 0, 0x11, 0, 1, 0]);
+            out.extend(address.to_le_bytes());
+            out.extend((value.len() as u64).to_le_bytes());
+            out
+        };
+        let build = |address| elf(&[(".rodata", value.as_bytes()), (".strtab", &names), (".symtab", &symbol(address))]);
+        let (_, addresses) = build(0);
+        let (mut file, _) = build(addresses[0]);
+        let table = u64::from_le_bytes(file[40..48].try_into().unwrap()) as usize;
+        // Type, link to the names, size of an entry.
+        for (section, at, number) in [(2, 4, 3), (3, 4, 2), (3, 40, 2), (3, 56, 24)] {
+            file[table + 64 * section + at] = number;
+        }
+        file
+    }
+
+    #[test]
+    fn a_version_has_a_symbol() {
+        let check = |variable: &str, value: &str, expected: Option<&str>| {
+            let file = with_symbol(variable, value);
+            assert_eq!(version_symbol(&file, "example.org/quux").as_deref(), expected, "{variable} {value}");
+        };
+        check("main.version.str", "4.5.6", Some("4.5.6"));
+        check("example.org/quux/internal.gitVersion.str", "v4.5.6", Some("v4.5.6"));
+        check("main.commit.str", "4.5.6", None);
+        check("main.version", "4.5.6", None);
+        check("main.version.str", "dev", None);
+        assert_eq!(version_symbol(b"\x7fELF", ""), None);
     }
 
     #[test]

@@ -23,19 +23,30 @@ pub(super) fn unquote(value: &str) -> String {
     out
 }
 
-/// The version that `-X` flags set, if there is one: variables of the main package and of the main module
-/// before those of other modules, the first of them first.
+/// The version that `-X` flags set, if there is one.
 pub(super) fn version(ldflags: &str, main_module: &str) -> Option<String> {
-    let mut elsewhere = None;
     let words = words(ldflags);
     let mut words = words.iter().map(String::as_str);
+    let mut assignments = Vec::new();
     while let Some(word) = words.next() {
         let assignment = match word.trim_start_matches('-') {
             "X" if word.starts_with('-') => words.next(),
             flag if word.starts_with('-') => flag.strip_prefix("X="),
             _ => None,
         };
-        let Some((variable, value)) = assignment.and_then(|assignment| assignment.split_once('=')) else { continue };
+        assignments.extend(assignment.and_then(|assignment| assignment.split_once('=')));
+    }
+    choose(assignments, main_module)
+}
+
+/// The version among variables and what they were set to: those of the main package and of the main module before
+/// those of other modules, the first of them first.
+pub(super) fn choose<'a>(
+    assignments: impl IntoIterator<Item = (&'a str, &'a str)>,
+    main_module: &str,
+) -> Option<String> {
+    let mut elsewhere = None;
+    for (variable, value) in assignments {
         let Some((package, identifier)) = variable.rsplit_once('.') else { continue };
         let Some(version) = Some(value).filter(|_| names_a_version(identifier)).and_then(as_version) else { continue };
         let own = package == "main"

@@ -52,7 +52,7 @@ impl Cataloger for RustBinary {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn interest(&self) -> Interest {
