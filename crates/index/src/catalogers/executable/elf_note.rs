@@ -167,9 +167,11 @@ fn package(metadata: &Metadata<'_>) -> Option<Package> {
         _ => "generic",
     };
     let (os, os_version) = distribution(metadata);
+    // Debian writes its name where os-release has the ID.
+    let os = os.to_ascii_lowercase();
     let mut package = Package {
         kind: kind.to_owned(),
-        namespace: Some(os).filter(|os| kind != "generic" && fits(os)).map(str::to_owned),
+        namespace: Some(os.clone()).filter(|os| kind != "generic" && fits(os)),
         name: metadata.name.clone().into_owned(),
         version: metadata.version.clone().into_owned(),
         licenses: Some(metadata.license.clone().into_owned()).filter(|license| fits(license)).into_iter().collect(),
@@ -178,9 +180,8 @@ fn package(metadata: &Metadata<'_>) -> Option<Package> {
     };
     if package.namespace.is_none() {
         package.namespace = Some(metadata.system.clone().into_owned()).filter(|system| fits(system));
-    } else {
-        let distro = if os_version.is_empty() { os.to_owned() } else { format!("{os}-{os_version}") };
-        package.qualifiers.insert("distro".to_owned(), distro);
+    } else if !os_version.is_empty() {
+        package.qualifiers.insert("distro".to_owned(), format!("{os}-{os_version}"));
     }
     if kind != "generic" && fits(&metadata.architecture) {
         package.qualifiers.insert("arch".to_owned(), metadata.architecture.clone().into_owned());
@@ -339,7 +340,7 @@ mod tests {
             Some("debian"),
             Some("debian-12"),
         );
-        check(&format!(r#"{{{both}"type":"deb","os":"debian"}}"#), "deb", Some("debian"), Some("debian"));
+        check(&format!(r#"{{{both}"type":"deb","os":"Debian"}}"#), "deb", Some("debian"), None);
         check(
             &format!(r#"{{{both}"type":"rpm","os":"x","osCpe":"cpe:2.3:o:microsoft:azurelinux:3.0:*:*:*:*:*:*:*"}}"#),
             "rpm",

@@ -252,6 +252,9 @@ fn a_file_can_be_two_programs() {
     let bytes = b"\0-cluster-gpl\x005.7.33-ndb-7.6.17\0x86_64\0";
     let found = names(&read("usr/sbin/mysqld", &mut Contents::held(bytes)));
     assert_eq!(found, ["generic/mysql-server@5.7.33", "generic/mysql-cluster@7.6.17"]);
+    // But MariaDB is not MySQL as well, for all that it speaks of it.
+    let bytes = b"gnu\x0010.11.19-MariaDB\0x86_64\0UNIX_PORT\x0010.11.19\0mysql_native_password\0";
+    assert_eq!(names(&read("usr/bin/mysql", &mut Contents::held(bytes))), ["generic/mariadb@10.11.19"]);
 }
 
 #[test]

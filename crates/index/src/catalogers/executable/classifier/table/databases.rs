@@ -43,6 +43,34 @@ pub(super) const PROGRAMS: &[Program] = &[
         ],
     )
     .cpes(&["postgresql:postgresql"]),
+    // What others made of MySQL has its signs too, so they come first.
+    Program::new(
+        "generic/mariadb",
+        &["**/mariadb", "**/mysql", "**/mariadbd"],
+        &[
+            // 10.6.15-MariaDB
+            Sign::new(r"(\d+(?:\.\d+){0,2}(?:(?:alpha|beta|rc)\d)?)-MariaDB"),
+            // mariadb-11.8.5-2-redhat-x86_64/rhel-8/bin/mariadb
+            Sign::new(r"[/\n\x00]mariadb-(\d+(?:\.\d+){0,2}(?:(?:alpha|beta|rc)\d)?)-"),
+        ],
+    )
+    .choice("mysql")
+    .cpes(&["mariadb:mariadb"]),
+    // The directory of its build; the one above it may have only the first two numbers in its name.
+    Program::new(
+        "generic/percona-server",
+        &["**/mysql"],
+        &[Sign::new(r"/percona-server-(\d+\.\d+\.\d+(?:(?:alpha|beta|rc)\d)?)")],
+    )
+    .choice("mysql")
+    .cpes(&["oracle:mysql", "percona:percona_server"]),
+    Program::new(
+        "generic/percona-xtradb-cluster",
+        &["**/mysql"],
+        &[Sign::new(r"/Percona-XtraDB-Cluster-(\d+\.\d+\.\d+(?:(?:alpha|beta|rc)\d)?)")],
+    )
+    .choice("mysql")
+    .cpes(&["oracle:mysql", "percona:percona_server", "percona:xtradb_cluster"]),
     Program::new(
         "generic/mysql",
         &["**/mysql"],
@@ -53,20 +81,8 @@ pub(super) const PROGRAMS: &[Program] = &[
             Sign::new(r"/mysql-(\d+\.\d+\.\d+(?:(?:alpha|beta|rc)\d)?)"),
         ],
     )
+    .choice("mysql")
     .cpes(&["oracle:mysql"]),
-    // The directory of its build; the one above it may have only the first two numbers in its name.
-    Program::new(
-        "generic/percona-server",
-        &["**/mysql"],
-        &[Sign::new(r"/percona-server-(\d+\.\d+\.\d+(?:(?:alpha|beta|rc)\d)?)")],
-    )
-    .cpes(&["oracle:mysql", "percona:percona_server"]),
-    Program::new(
-        "generic/percona-xtradb-cluster",
-        &["**/mysql"],
-        &[Sign::new(r"/Percona-XtraDB-Cluster-(\d+\.\d+\.\d+(?:(?:alpha|beta|rc)\d)?)")],
-    )
-    .cpes(&["oracle:mysql", "percona:percona_server", "percona:xtradb_cluster"]),
     Program::new(
         "generic/percona-xtrabackup",
         &["**/xtrabackup"],
@@ -91,17 +107,6 @@ pub(super) const PROGRAMS: &[Program] = &[
     .cpes(MYSQL_SERVER_CPES),
     Program::new("generic/mysql-cluster", &["**/ndbd", "**/ndbmtd", "**/ndb_mgmd"], NDB)
         .cpes(&["oracle:mysql_cluster"]),
-    Program::new(
-        "generic/mariadb",
-        &["**/mariadb", "**/mysql", "**/mariadbd"],
-        &[
-            // 10.6.15-MariaDB
-            Sign::new(r"(\d+(?:\.\d+){0,2}(?:(?:alpha|beta|rc)\d)?)-MariaDB"),
-            // mariadb-11.8.5-2-redhat-x86_64/rhel-8/bin/mariadb
-            Sign::new(r"[/\n\x00]mariadb-(\d+(?:\.\d+){0,2}(?:(?:alpha|beta|rc)\d)?)-"),
-        ],
-    )
-    .cpes(&["mariadb:mariadb"]),
     Program::new(
         "generic/mongodb",
         &["**/mongod", "**/mongos"],

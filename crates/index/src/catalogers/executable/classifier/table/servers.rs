@@ -8,12 +8,12 @@ use super::super::program::{Program, Sign};
 
 const ISTIO: &[Sign] = &[
     // 1.26.8\0\01.26.8: its own and that of its Docker tag.
-    Sign::new(r"\d+\.\d+\.\d+\x00+(\d+\.\d+\.\d+(?:-(?:alpha|beta|rc)\.\d+|-dev)?)\x00"),
+    Sign::new(r"\d+\.\d+\.\d+\x00+(\d+\.\d+\.\d+(?:-(?:alpha|beta|rc|snapshot)\.\d+|-dev)?)\x00"),
     // The state of the sources comes before it: Clean\0\0\01.8.0, Modified\0…1.10-dev
-    Sign::new(r"Clean\x00+(\d+\.\d+\.\d+(?:-(?:alpha|beta|rc)\.\d+|-dev)?)\x00"),
+    Sign::new(r"Clean\x00+(\d+\.\d+\.\d+(?:-(?:alpha|beta|rc|snapshot)\.\d+|-dev)?)\x00"),
     Sign::new(r"Modified\x00+(\d+\.\d+-dev)\x00"),
     // A constant of the mathematical library comes after it.
-    Sign::new(r"(\d+\.\d+\.\d+(?:-(?:alpha|beta|rc)\.\d+|-dev)?)\x00").then(b"=v<y5", 120),
+    Sign::new(r"(\d+\.\d+\.\d+(?:-(?:alpha|beta|rc|snapshot)\.\d+|-dev)?)\x00").then(b"=v<y5", 120),
 ];
 
 /// What comes after a version in the data of Go programs: times, as seconds in some calendar.
@@ -152,7 +152,7 @@ pub(super) const PROGRAMS: &[Program] = &[
         &["**/helm"],
         &[
             Sign::new(r"\x00v(\d+\.\d+\.\d+(?:-(?:alpha|beta|rc)\.\d)?)\x00\x00"),
-            Sign::new(r"v(\d+\.\d+\.\d+(?:-(?:alpha|beta|rc)\.\d)?)\x00").then(b"\0go1.", 500),
+            Sign::new(r"v(\d+\.\d+\.\d+(?:-(?:alpha|beta|rc)\.\d)?)\x00").then(b"go1.", 500),
             Sign::new(r"[\x00@]v(\d+\.\d+\.\d+(?:-(?:alpha|beta|rc)\.\d)?)\x00"),
         ],
     )
@@ -172,10 +172,12 @@ pub(super) const PROGRAMS: &[Program] = &[
             Sign::new(r"\x00.(10\.\d+\.\d+(?:-beta\d|-test|-preview)?)(?:\+security-\d+)?\x00"),
             // 10.3.12\0 … \0go1.22.7\0
             Sign::new(r"(\d{2}\.\d+\.\d+(?:-beta\d|-test|-preview)?)(?:\+security-\d+)?\x00").then(b"\0go1.", 120),
+            // 11.0.5+security-01: nobody else names versions so.
+            Sign::new(r"[^0-9.](\d{1,2}\.\d+\.\d+)\+security-\d+\x00"),
             // 9.5.21\0\0v9.5.x
             Sign::new(r"(\d+\.\d+\.\d+(?:-beta\d|-test|-preview)?)(?:\+security-\d+)?\x00+v\d+\.\d+\.x\x00"),
             // The branch comes before it: HEAD\0\0:\0…9.2.13
-            Sign::new(r"HEAD\x00.{0,200}\x00(\d\.\d+\.\d+(?:-beta\d|-test|-preview)?)(?:\+security-\d+)?\x00"),
+            Sign::new(r"HEAD\x00.{0,200}\x00(\d{1,2}\.\d+\.\d+(?:-beta\d|-test|-preview)?)(?:\+security-\d+)?\x00"),
             // The commit comes before it: 1b0f5f0a81\0…9.4.0-beta1\0…/usr/local/go
             Sign::new(r"\w\x00+(\d\.\d+\.\d+(?:-beta\d|-test|-preview)?)(?:\+security-\d+)?\x00+/usr/local/go"),
         ],
