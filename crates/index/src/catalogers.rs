@@ -6,15 +6,22 @@
 //! | [`language`] | what a language's package manager unpacks: metadata beside the code |
 //! | [`executable`] | what compilers and builders leave in ELF, PE and Mach-O files |
 //! | [`document`] | what somebody else wrote down about the image: SBOM documents |
+//! | [`model`] | the headers of machine learning models |
 //! | [`declared`] | lock files and manifests: what is named, not what is there |
 
 pub(crate) mod binary;
+mod dcf;
 mod declared;
 mod document;
 mod executable;
 pub(crate) mod language;
 mod sqlite;
+mod field;
+mod model;
 pub(crate) mod system;
+mod terms;
+#[cfg(test)]
+mod testing;
 pub(crate) mod zip;
 
 use std::sync::Arc;
@@ -35,6 +42,6 @@ fn check_count(findings: &Findings) -> Result<(), Problem> {
 
 /// Every cataloger, in the order in which they are asked.
 pub(crate) fn all() -> Vec<Arc<dyn Cataloger>> {
-    let families = [system::all(), language::all(), executable::all(), document::all(), declared::all()];
+    let families = [system::all(), language::all(), executable::all(), document::all(), model::all(), declared::all()];
     families.into_iter().flatten().collect()
 }

@@ -1,11 +1,21 @@
 //! Packages that a lock file or a manifest names: [`Evidence::Declared`](crate::Evidence::Declared).
 
 mod composer;
+mod conan;
+mod conda;
+mod dart;
 mod gemfile;
 mod gradle;
+mod haskell;
+mod hex;
+mod julia;
 mod maven;
+mod nim;
 mod nuget;
+mod perl;
+mod r;
 mod sbt;
+mod swift;
 
 use std::sync::Arc;
 
@@ -20,5 +30,15 @@ pub(super) fn all() -> Vec<Arc<dyn Cataloger>> {
         Arc::new(composer::ComposerLock),
         Arc::new(gemfile::Gemfile),
         Arc::new(nuget::Nuget),
+        Arc::new(conan::ConanLock),
+        Arc::new(conda::CondaEnvironment),
+        Arc::new(dart::Pub),
+        Arc::new(haskell::HaskellLocks),
+        Arc::new(hex::Hex),
+        Arc::new(julia::JuliaManifest),
+        Arc::new(nim::NimbleLock),
+        Arc::new(perl::Carton),
+        Arc::new(r::Renv),
+        Arc::new(swift::Swift),
     ]
 }

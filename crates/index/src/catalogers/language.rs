@@ -1,12 +1,24 @@
 //! Packages of a language: the metadata that its package manager unpacks beside the code.
 
+pub(super) mod conan;
+mod conda;
+pub(super) mod dart;
 pub(super) mod dotnet;
+mod erlang;
+mod haskell;
 pub(super) mod java;
+pub(super) mod julia;
 mod jvm;
+mod lua;
+mod nim;
 mod npm;
+mod ocaml;
+pub(super) mod perl;
 pub(super) mod php;
 mod python;
+mod r;
 pub(super) mod ruby;
+mod swipl;
 mod wordpress;
 
 use std::sync::Arc;
@@ -26,5 +38,17 @@ pub(super) fn all() -> Vec<Arc<dyn Cataloger>> {
         Arc::new(dotnet::DotnetDeps),
         Arc::new(ruby::RubyGem),
         Arc::new(wordpress::Wordpress),
+        Arc::new(conan::Conan),
+        Arc::new(conda::Conda),
+        Arc::new(dart::Dart),
+        Arc::new(erlang::Erlang),
+        Arc::new(haskell::Haskell),
+        Arc::new(julia::Julia),
+        Arc::new(lua::Lua),
+        Arc::new(nim::Nim),
+        Arc::new(ocaml::Ocaml),
+        Arc::new(perl::Perl),
+        Arc::new(r::R),
+        Arc::new(swipl::Swipl),
     ]
 }
