@@ -12,8 +12,8 @@ use serde::de::{Deserialize, DeserializeOwned, Deserializer, Error, IgnoredAny, 
 use super::MOST_PACKAGES;
 use crate::{Contents, Problem};
 
-/// Bytes of a JSON document. The largest conda records (one package's list of 60 000 files) have about 20 MiB.
-pub(super) const LONGEST_JSON: usize = 32 << 20;
+/// Bytes of a JSON document: lock files of some thousand packages.
+const LONGEST_JSON: usize = 8 << 20;
 
 /// Bytes of a YAML document: lock files of a thousand packages stay under 1 MiB.
 const LONGEST_YAML: usize = 8 << 20;

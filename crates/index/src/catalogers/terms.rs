@@ -9,7 +9,7 @@
 const DEEPEST: usize = 64;
 
 /// Values of one file. Large lock files have 30 000.
-const MOST_TERMS: usize = 1_000_000;
+const MOST_TERMS: usize = 300_000;
 
 /// A value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,7 +67,7 @@ pub(super) fn parse(text: &str, syntax: Syntax) -> Result<Vec<Term>, &'static st
     while let Some(token) = reader.next()? {
         count += 1;
         if count > MOST_TERMS {
-            return Err("more than a million values");
+            return Err("more than 300000 values");
         }
         match token {
             Token::Text(text) => push(&mut open, Term::Text(text)),

@@ -3,7 +3,7 @@
 //! | File | Entry |
 //! | --- | --- |
 //! | `mix.lock` | `"app": {:hex, :package, "1.0.0", hash, managers, dependencies, "hexpm", hash}` |
-//! | | `"app": {:git, "https://…", revision, options}` |
+//! | | `"app": {:git, "https://…", revision, options}`, `"app": {:path, "../app", options}` |
 //! | `rebar.lock` | `{<<"app">>,{pkg,<<"package">>,<<"1.0.0">>},0}` |
 //! | | `{<<"app">>,{git,"https://…",{ref,"…"}},0}` |
 //! | `manifest.toml` | `{ name = "package", version = "1.0.0", source = "hex", … }` in `packages` |
@@ -11,8 +11,8 @@
 //! Sources: `Mix.Dep.Lock` and `Hex.Mix.to_lock` (<https://github.com/hexpm/hex/blob/main/lib/hex/scm.ex>),
 //! <https://rebar3.org/docs/workflow/#lock-files>, <https://gleam.run/writing-gleam/gleam-toml/>.
 //!
-//! A repository `hexpm:acme` is that of an organisation, which is the namespace of the package URL. What comes from
-//! git has no version in `mix.lock`; of `rebar.lock` the revision is taken for one, as the peers do.
+//! A repository `hexpm:acme` is that of an organisation, which is the namespace of the package URL. What comes from git
+//! or a path has no version in `mix.lock`; of `rebar.lock` the revision is taken for one, as the peers do.
 
 use serde::Deserialize;
 
@@ -62,9 +62,11 @@ impl Cataloger for Hex {
             }
             name => {
                 let text = field::text(contents, field::LONGEST_TEXT)?;
-                let (syntax, read): (_, fn(&[Term]) -> Vec<Package>) =
-                    if name == "mix.lock" { (Syntax::Elixir, mix) } else { (Syntax::Erlang, rebar) };
-                read(&terms::parse(&text, syntax).map_err(Problem::malformed)?)
+                if name == "mix.lock" {
+                    mix(&terms::parse(&text, Syntax::Elixir).map_err(Problem::malformed)?)
+                } else {
+                    rebar(&terms::parse(&text, Syntax::Erlang).map_err(Problem::malformed)?)
+                }
             }
         };
         for package in packages {
@@ -86,7 +88,6 @@ fn mix(forms: &[Term]) -> Vec<Package> {
                 let organisation = text(6).strip_prefix("hexpm:").and_then(field::word);
                 Some(Package { namespace: organisation, ..package(text(1), text(2))? })
             }
-            // Neither has a version, and what a path holds no more than a name.
             "path" => package(app, ""),
             "git" => {
                 let mut package = package(app, "")?;
@@ -147,6 +148,7 @@ mod tests {
   # ours
   "inner": {:hex, :inner, "1.0.0-rc.1", "f00", [:mix], [], "hexpm:acme", "ba4"},
   "forked": {:git, "https://github.com/acme/forked.git", "f00ba4", [branch: "main"]},
+  "local": {:path, "../local", []},
 }
 "#;
     const REBAR: &str = "\
@@ -165,7 +167,7 @@ mod tests {
     #[test]
     fn locks_of_three_tools() {
         let check = |path: &str, text: &str, expected: &[&str]| assert_eq!(testing::brief(&Hex, path, text), expected);
-        check("app/mix.lock", MIX, &["quux 2.4.1?", "old_name 0.1.0?", "inner 1.0.0-rc.1?", "forked?"]);
+        check("app/mix.lock", MIX, &["quux 2.4.1?", "old_name 0.1.0?", "inner 1.0.0-rc.1?", "forked?", "local?"]);
         check("app/mix.lock", "%{\n}\n", &[]);
         check("app/rebar.lock", REBAR, &["quux_hex 2.4.1?", "forked f00ba4?"]);
         check("app/rebar.lock", "[{<<\"a\">>,{pkg,<<\"a\">>,<<\"1.0\">>},0}].\n", &["a 1.0?"]);

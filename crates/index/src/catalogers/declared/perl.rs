@@ -9,6 +9,9 @@ use crate::catalogers::{check_count, field};
 use crate::package::{Evidence, Package};
 use crate::{Cataloger, Contents, File, Findings, Interest, Problem};
 
+/// Bytes of a snapshot. Each module of a distribution has a line, 400 distributions have 1 MiB.
+const LONGEST: usize = 16 << 20;
+
 /// Reads `cpanfile.snapshot`.
 #[derive(Debug)]
 pub(crate) struct Carton;
@@ -27,7 +30,7 @@ impl Cataloger for Carton {
     }
 
     fn catalog(&self, _file: &File<'_>, contents: &mut Contents<'_>, findings: &mut Findings) -> Result<(), Problem> {
-        let text = field::text(contents, field::LONGEST_JSON)?;
+        let text = field::text(contents, LONGEST)?;
         let mut package = Package::default();
         for line in text.lines() {
             let depth = line.len() - line.trim_start_matches(' ').len();

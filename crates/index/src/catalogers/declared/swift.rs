@@ -244,6 +244,15 @@ COCOAPODS: 1.12.0
         assert_eq!(show("app/Podfile.lock", "PODFILE CHECKSUM: 0\n"), [""; 0]);
     }
 
+    #[test]
+    fn a_part_of_a_pod_stays_one_name() {
+        let purls: Vec<_> = testing::packages(&Swift, "Podfile.lock", PODS)
+            .iter()
+            .map(|package| crate::purl::Purl::of(package, None).to_string())
+            .collect();
+        assert_eq!(purls[..2], ["pkg:cocoapods/Quux@2.4.1", "pkg:cocoapods/Quux%2FCore@2.4.1"]);
+    }
+
     proptest! {
         #[test]
         fn mutations_never_panic(change: (usize, u8, usize)) {

@@ -112,8 +112,8 @@ build = { type = \"builtin\", modules = { [\"quux\"] = \"quux.lua\", version = \
             url: Some("https://quux.example.org".into()),
             ..Package::default()
         };
-        assert_eq!(testing::packages(&Lua, PATH, QUUX), [quux.clone()]);
-        let declared = Package { evidence: Evidence::Declared, ..quux };
+        let declared = Package { evidence: Evidence::Declared, ..quux.clone() };
+        assert_eq!(testing::packages(&Lua, PATH, QUUX), [quux]);
         assert_eq!(testing::packages(&Lua, "app/quux-2.4.1-2.rockspec", QUUX), [declared]);
     }
 

@@ -16,7 +16,7 @@ use std::iter::Peekable;
 use std::str::CharIndices;
 
 use crate::catalogers::{check_count, field};
-use crate::package::{Evidence, Package};
+use crate::package::{Evidence, Package, Supplement};
 use crate::{Cataloger, Contents, File, Findings, Interest, Problem};
 
 /// Strings of one field. A switch with everything that Jane Street publishes has 400 packages.
@@ -50,25 +50,35 @@ impl Cataloger for Ocaml {
         match file.name() {
             "switch-state" => {
                 let text = field::text(contents, field::LONGEST_TEXT)?;
-                for installed in Fields::read(&text)?.all("installed") {
+                for installed in Fields::read(&text)?.all("installed").filter_map(|text| text.split_once('.')) {
                     check_count(findings)?;
-                    findings.package(package(identity(installed), Evidence::Installed));
+                    findings.package(package(installed, Evidence::Installed));
                 }
             }
             name if name.ends_with(".install") => {
                 let text = field::text(contents, field::LONGEST_TEXT)?;
-                for word in text.lines().filter_map(|line| line.split_whitespace().next()) {
+                let words = text.lines().filter_map(|line| line.split_whitespace().next());
+                for installed in words.filter_map(|word| word.split_once('.')) {
                     check_count(findings)?;
-                    findings.package(package(identity(word), Evidence::Installed));
+                    findings.package(package(installed, Evidence::Installed));
                 }
             }
             _ => {
                 let Some(place) = Place::of(file) else { return Ok(()) };
                 // The program opam has this name, too.
                 let Ok(text) = field::text(contents, field::LONGEST_TEXT) else { return Ok(()) };
-                if let Ok(fields) = Fields::read(&text) {
-                    findings.package(described(&place, &fields));
+                let Ok(fields) = Fields::read(&text) else { return Ok(()) };
+                let package = described(&place, &fields);
+                if package.evidence == Evidence::Installed && !package.licenses.is_empty() {
+                    // The switch's state names the same package and knows no licence.
+                    findings.supplement(Supplement {
+                        kind: package.kind.clone(),
+                        name: package.name.clone(),
+                        licenses: package.licenses.clone(),
+                        ..Supplement::default()
+                    });
                 }
+                findings.package(package);
             }
         }
         Ok(())
@@ -109,7 +119,11 @@ impl<'a> Place<'a> {
 fn described(place: &Place<'_>, fields: &Fields) -> Package {
     let first = |key| fields.all(key).next();
     let name = first("name").unwrap_or(place.name);
-    let Some(version) = place.version.or(first("version")) else { return Package::default() };
+    // Distributions build libraries without their version. That one is installed is known nevertheless.
+    let version = place.version.or(first("version")).unwrap_or_default();
+    if version.is_empty() && place.evidence != Evidence::Installed {
+        return Package::default();
+    }
     // Every opam file of version 2 says so; those of version 1.2 have a maintainer.
     if first("opam-version").is_none() && first("maintainer").is_none() {
         return Package::default();
@@ -123,17 +137,12 @@ fn described(place: &Place<'_>, fields: &Fields) -> Package {
     }
 }
 
-/// `quux` and `v1.2` of `quux.v1.2`: names have no full stop.
-fn identity(text: &str) -> (&str, &str) {
-    text.split_once('.').unwrap_or_default()
-}
-
-/// The package, or one without a name if these are no name and version of opam's.
+/// The package that is written `name.version` (names have no full stop), or one without a name if these are no name and version of opam's.
 fn package((name, version): (&str, &str), evidence: Evidence) -> Package {
     let is_name = name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_+".contains(&b))
         && name.bytes().any(|b| b.is_ascii_alphabetic());
     let is_version = version.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_+.~".contains(&b));
-    if !is_name || !is_version || !field::is_word(name) || !field::is_word(version) {
+    if !is_name || !is_version || !field::is_word(name) || !(version.is_empty() || field::is_word(version)) {
         return Package::default();
     }
     Package {
@@ -278,6 +287,19 @@ url {
     }
 
     #[test]
+    fn licences_reach_what_the_state_names() {
+        let found = testing::find(&Ocaml, PATH, QUUX.as_bytes()).unwrap();
+        let expected = Supplement {
+            kind: "opam".into(),
+            name: "quux".into(),
+            licenses: vec!["MIT".into(), "ISC".into()],
+            ..Supplement::default()
+        };
+        assert_eq!(found.supplements(), [expected]);
+        assert!(testing::find(&Ocaml, "app/quux.2.4/opam", QUUX.as_bytes()).unwrap().supplements().is_empty());
+    }
+
+    #[test]
     fn switches_say_what_they_hold() {
         let check = |path: &str, text: &str, expected: &[&str]| {
             assert_eq!(testing::brief(&Ocaml, path, text), expected, "{path}: {text}");
@@ -302,6 +324,7 @@ url {
         check("app/quux.2.4/opam", QUUX, &["quux 2.4?"]);
         check("root/.opam/5.1/lib/quux/opam", &with_version, &["quux 1.0"]);
         check("usr/lib/ocaml/quux/opam", &with_version, &["quux 1.0"]);
+        check("usr/lib/ocaml/quux/opam", QUUX, &["quux"]);
         check("home/opam/opam-repository/packages/quux/quux.2.4/opam", QUUX, &[]);
         check("home/opam/.opam/5.1/.opam-switch/overlay/quux/opam", &with_version, &[]);
         check("usr/bin/opam", "\x7fELF\"", &[]);

@@ -78,17 +78,10 @@ impl Cataloger for Perl {
         Interest::new()
             .path("**/.meta/*/install.json")
             .path("**/.meta/*/MYMETA.json")
-            // Trees of libraries hold copies under names such as `META_1.json`, too.
-            .path("**/perl/**/META*.json")
-            .path("**/perl5/**/META*.json")
-            .path("**/perl/**/META.yml")
-            .path("**/perl5/**/META.yml")
-            .path("**/.cpan/**/META.json")
-            .path("**/.cpan/**/META.yml")
-            .path("**/.cpanm/**/META.json")
-            .path("**/.cpanm/**/META.yml")
-            .path("**/.perl-cpm/**/META.json")
-            .path("**/.perl-cpm/**/META.yml")
+            // Trees of libraries hold copies under names such as `META_1.json`, too. Where the file lies is looked at
+            // later: a pattern with `**` twice is quadratic in the depth of a hostile path.
+            .path("**/META*.json")
+            .path("**/META.yml")
     }
 
     fn catalog(&self, file: &File<'_>, contents: &mut Contents<'_>, findings: &mut Findings) -> Result<(), Problem> {
@@ -110,31 +103,29 @@ impl Cataloger for Perl {
                 }
             }
             name => {
-                let is_build = file.path.split('/').any(|part| matches!(part, ".cpan" | ".cpanm" | ".perl-cpm"));
-                // Distributions that are about metadata have such files among their tests.
-                if is_build && !unpacked(file.directory()) {
-                    return Ok(());
-                }
+                let Some(evidence) = place(file.directory()) else { return Ok(()) };
                 let meta = match name.ends_with(".yml") {
                     true => field::yaml::<YamlMeta>(contents)?.into(),
                     false => field::json::<Meta>(contents)?,
                 };
-                findings.package(meta.package(if is_build { Evidence::Declared } else { Evidence::Installed }));
+                findings.package(meta.package(evidence));
             }
         }
         Ok(())
     }
 }
 
-/// Whether the directory is that of an unpacked distribution, not one in it: `.cpanm/work/<time>.<process>/A-1.0`,
-/// `.cpan/build/A-1.0-0`.
-fn unpacked(directory: &str) -> bool {
-    let mut above = directory.rsplit('/').skip(1);
-    match (above.next(), above.next()) {
-        (Some("build"), Some(".cpan")) => true,
-        (Some(_), Some("work")) => true,
-        _ => false,
+/// What a distribution's own metadata in this directory is evidence of.
+///
+/// Where clients build, that is the directory of an unpacked distribution and none in it, since distributions that
+/// are about metadata have such files among their tests: `.cpanm/work/<time>.<process>/A-1.0`, `.cpan/build/A-1.0-0`.
+fn place(directory: &str) -> Option<Evidence> {
+    if directory.split('/').any(|part| matches!(part, ".cpan" | ".cpanm" | ".perl-cpm")) {
+        let mut above = directory.rsplit('/').skip(1);
+        let unpacked = matches!((above.next(), above.next()), (Some("build"), Some(".cpan")) | (Some(_), Some("work")));
+        return unpacked.then_some(Evidence::Declared);
     }
+    directory.split('/').any(|part| matches!(part, "perl" | "perl5")).then_some(Evidence::Installed)
 }
 
 impl Install {
@@ -287,6 +278,7 @@ mod tests {
         check("root/.cpanm/work/1700000000.1/Quux-Core-0.08/META.yml", yaml, &["Quux-Core 0.08?"]);
         check("usr/lib/perl5/Quux/META.yml", &yaml.replace("'0.08'", "0.10"), &["Quux-Core 0.10"]);
         check("usr/lib/perl5/Quux/META.yml", yaml, &["Quux-Core 0.08"]);
+        check("app/META.json", QUUX, &[]);
         check("usr/lib/perl5/Quux/META.yml", "version: '1'\n", &[]);
     }
 

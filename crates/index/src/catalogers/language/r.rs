@@ -7,7 +7,10 @@
 //! | `Package`, `Version`, `License`, `Title` | name, version, licence as R writes it (`GPL (>= 2)`, `MIT + file LICENSE`), description |
 //! | `Maintainer`, else `Author` | author |
 //! | `URL` | home page, the first of several |
-//! | `Built` | written by `R CMD INSTALL`: what has it is installed, what has not is source code |
+//! | `Built` | written by `R CMD INSTALL` |
+//!
+//! What has `Built`, or lies in a library (`library/<name>`, `site-library/<name>`), is installed. Elsewhere it is the
+//! source code of a package, and declared.
 
 use crate::catalogers::{dcf, field};
 use crate::package::{Evidence, Package};
@@ -33,7 +36,7 @@ impl Cataloger for R {
         Interest::new().path("**/DESCRIPTION")
     }
 
-    fn catalog(&self, _file: &File<'_>, contents: &mut Contents<'_>, findings: &mut Findings) -> Result<(), Problem> {
+    fn catalog(&self, file: &File<'_>, contents: &mut Contents<'_>, findings: &mut Findings) -> Result<(), Problem> {
         let text = field::text(contents, LONGEST)?;
         let mut package = Package { kind: "cran".to_owned(), evidence: Evidence::Declared, ..Package::default() };
         let mut author = None;
@@ -51,6 +54,10 @@ impl Cataloger for R {
             }
         }
         package.author = package.author.or(author);
+        let mut above = file.directory().rsplit('/');
+        if above.next() == Some(&*package.name) && matches!(above.next(), Some("library" | "site-library")) {
+            package.evidence = Evidence::Installed;
+        }
         // Some other programs have a file of this name, too.
         if !package.version.is_empty() {
             findings.package(package);
@@ -73,7 +80,7 @@ mod tests {
     use super::*;
     use crate::catalogers::testing;
 
-    const PATH: &str = "usr/lib/R/site-library/quux/DESCRIPTION";
+    const PATH: &str = "opt/r/quux/DESCRIPTION";
     const QUUX: &str = "\
 Package: quux
 Type: Package
@@ -110,6 +117,8 @@ Built: R 4.3.1; x86_64-pc-linux-gnu; 2023-08-01 00:00:00 UTC; unix
         let check = |text: &str, expected: &[&str]| assert_eq!(testing::brief(&R, PATH, text), expected, "{text}");
         check("Package: a\nVersion: 1.0\n", &["a 1.0?"]);
         check("Package: a.b2\r\nVersion: 1.0\r\nBuilt: R 4.0.0; ; ; unix\r\n", &["a.b2 1.0"]);
+        let in_library = testing::brief(&R, "usr/lib/R/site-library/a/DESCRIPTION", "Package: a\nVersion: 1.0\n");
+        assert_eq!(in_library, ["a 1.0"]);
         check("Package: a\n", &[]);
         check("Version: 1\n", &[]);
         check("Package: a b\nVersion: 1\n", &[]);
