@@ -14,10 +14,10 @@ mod dcf;
 mod declared;
 mod document;
 mod executable;
-pub(crate) mod language;
-mod sqlite;
 mod field;
+pub(crate) mod language;
 mod model;
+mod sqlite;
 pub(crate) mod system;
 mod terms;
 #[cfg(test)]
