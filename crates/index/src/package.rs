@@ -94,8 +94,16 @@ pub struct Supplement {
     /// The [`Package::kind`] it is about.
     #[serde(rename = "type")]
     pub kind: String,
-    /// The [`Package::name`] it is about.
+    /// The [`Package::name`] it is about; empty where [`beside`](Self::beside) says enough.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub name: String,
+    /// It is about the packages whose evidence lies in the same directory, whatever their names: a wheel's metadata
+    /// are several files, and the same package may be installed in several places.
+    #[serde(skip_serializing_if = "is_default")]
+    pub beside: bool,
+    /// Package URL qualifiers to add.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub qualifiers: BTreeMap<String, String>,
     /// Licences to add.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub licenses: Vec<String>,

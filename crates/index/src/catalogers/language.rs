@@ -16,6 +16,7 @@ mod ocaml;
 pub(super) mod perl;
 pub(super) mod php;
 mod python;
+mod python_record;
 mod r;
 pub(super) mod ruby;
 mod swipl;
@@ -50,5 +51,6 @@ pub(super) fn all() -> Vec<Arc<dyn Cataloger>> {
         Arc::new(perl::Perl),
         Arc::new(r::R),
         Arc::new(swipl::Swipl),
+        Arc::new(python_record::PythonRecord),
     ]
 }

@@ -18,6 +18,8 @@ const DISTRO_PACKAGES: &[&str] = &["deb", "apk", "rpm", "alpm", "opkg"];
 pub(super) struct Merge<'a> {
     packages: Vec<Found<'a>>,
     supplements: Vec<&'a Supplement>,
+    /// Those about what lies in one directory, by that directory.
+    beside: HashMap<String, Vec<&'a Supplement>>,
     distros: Vec<(String, &'a Distro)>,
     repositories: Vec<Repositories>,
 }
@@ -36,7 +38,13 @@ impl<'a> Merge<'a> {
     }
 
     pub(super) fn facts(&mut self, findings: &'a FileFindings, path: &str, layer: u32) {
-        self.supplements.extend(&findings.supplements);
+        for supplement in &findings.supplements {
+            if supplement.beside {
+                self.beside.entry(directory(path).to_owned()).or_default().push(supplement);
+            } else {
+                self.supplements.push(supplement);
+            }
+        }
         if let Some(distro) = &findings.distro {
             self.distros.push((path.to_owned(), distro));
         }
@@ -58,8 +66,11 @@ impl<'a> Merge<'a> {
         let mut packages: BTreeMap<String, ImagePackage> = BTreeMap::new();
         assemblies::attribute(&mut self.packages);
         for found in self.packages {
-            let supplements = supplements.get(&(found.package.kind.as_str(), found.package.name.as_str()));
-            add(&mut packages, found, supplements.map_or(&[][..], Vec::as_slice), distro.as_ref());
+            let named = supplements.get(&(found.package.kind.as_str(), found.package.name.as_str()));
+            let beside = self.beside.get(directory(&found.location.path)).into_iter().flatten();
+            let beside = beside.filter(|supplement| supplement.kind == found.package.kind);
+            let about: Vec<&Supplement> = named.into_iter().flatten().chain(beside).copied().collect();
+            add(&mut packages, found, &about, distro.as_ref());
         }
         let mut packages: Vec<_> = packages.into_values().collect();
         for package in &mut packages {
@@ -71,6 +82,11 @@ impl<'a> Merge<'a> {
         self.repositories.sort_by(|a, b| a.location.cmp(&b.location));
         Squashed { distro, packages, repositories: self.repositories, skipped: Vec::new() }
     }
+}
+
+/// The path of the directory that holds the file.
+fn directory(path: &str) -> &str {
+    path.rsplit_once('/').map_or("", |(directory, _)| directory)
 }
 
 fn add(
@@ -86,6 +102,7 @@ fn add(
     for supplement in supplements {
         package.licenses.extend(supplement.licenses.iter().cloned());
         package.files.extend(supplement.files.iter().cloned());
+        package.qualifiers.extend(supplement.qualifiers.clone());
     }
     let mut licenses = std::collections::BTreeSet::new();
     package.licenses.retain(|license| !license.is_empty() && licenses.insert(license.clone()));
@@ -193,6 +210,35 @@ fn add_source(
 mod tests {
     use super::*;
     use crate::Evidence;
+
+    #[test]
+    fn what_lies_beside_a_package_is_about_it_alone() {
+        let package = Package { kind: "pypi".into(), name: "a".into(), version: "1".into(), ..Package::default() };
+        let record = |kind: &str, file: &str| FileFindings {
+            path: String::new(),
+            cataloger: String::new(),
+            by_content: false,
+            packages: Vec::new(),
+            supplements: vec![Supplement {
+                kind: kind.into(),
+                beside: true,
+                qualifiers: [("vcs_url".to_owned(), file.to_owned())].into(),
+                files: vec![file.to_owned()],
+                ..Supplement::default()
+            }],
+            distro: None,
+            repositories: Vec::new(),
+        };
+        let (mine, other, npm) = (record("pypi", "mine"), record("pypi", "other"), record("npm", "npm"));
+        let mut merge = Merge::default();
+        merge.package(&package, "python", "/lib/a-1.dist-info/METADATA", 0);
+        merge.facts(&mine, "/lib/a-1.dist-info/RECORD", 0);
+        merge.facts(&other, "/venv/a-1.dist-info/RECORD", 0);
+        merge.facts(&npm, "/lib/a-1.dist-info/npm", 0);
+        let found = merge.finish().packages;
+        assert_eq!(found[0].package.files, ["mine"]);
+        assert_eq!(found[0].purl, "pkg:pypi/a@1?vcs_url=mine");
+    }
 
     #[test]
     fn records_of_one_package_complete_each_other() {
