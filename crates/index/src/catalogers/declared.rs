@@ -33,9 +33,12 @@ mod pnpm;
 mod python_lock;
 mod r;
 mod requirements;
+#[cfg(test)]
+mod same_project;
 mod sbt;
 mod setup_py;
 mod swift;
+mod toml_tables;
 mod uv;
 mod yarn;
 

@@ -18,12 +18,19 @@ use std::collections::HashMap;
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::jsonc;
-use super::lenient::Text;
-use super::locked::{Entry, Locked, check_size, is_within_node_modules, plain_version, reachable, split_npm};
+use super::lenient::{Keys, Text};
+use super::locked::{Entry, Locked, check_size, is_within_node_modules, plain_version, reachable, split_npm, too_many};
+use crate::catalogers::MOST_PACKAGES;
 use crate::{Cataloger, Contents, File, Findings, Interest, Problem};
+
+/// Bytes of a place in the tree of which the way up is followed, and how far up: for each dependency, all of the way
+/// is looked up. Real ones have four segments at most.
+const LONGEST_PLACE: usize = 512;
+const DEEPEST_PLACE: usize = 16;
 
 /// Reads `bun.lock` files.
 #[derive(Debug)]
@@ -62,40 +69,43 @@ impl Cataloger for BunLock {
 #[serde(default)]
 struct Lock<'a> {
     #[serde(borrow)]
-    workspaces: HashMap<Cow<'a, str>, Needs<'a>>,
+    workspaces: Members<'a>,
     #[serde(borrow)]
     packages: Members<'a>,
 }
+
+/// A workspace, an object of what it needs; or a package, an array with such an object in it.
+#[derive(Debug, Default)]
+struct Member<'a> {
+    /// The first element; none in an object, or where the element is no string.
+    identifier: Option<Cow<'a, str>>,
+    needs: Needs<'a>,
+}
+
+/// Members by their keys.
+#[derive(Debug, Default)]
+struct Members<'a>(Vec<(Cow<'a, str>, Member<'a>)>);
 
 /// Names only: the tree says which versions they come to.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct Needs<'a> {
     #[serde(borrow)]
-    name: Cow<'a, str>,
+    name: Text<'a>,
     #[serde(borrow)]
-    dependencies: HashMap<Cow<'a, str>, IgnoredAny>,
+    dependencies: Keys<'a>,
     #[serde(borrow)]
-    optional_dependencies: HashMap<Cow<'a, str>, IgnoredAny>,
+    optional_dependencies: Keys<'a>,
     #[serde(borrow)]
-    peer_dependencies: HashMap<Cow<'a, str>, IgnoredAny>,
+    peer_dependencies: Keys<'a>,
     #[serde(borrow)]
-    dev_dependencies: HashMap<Cow<'a, str>, IgnoredAny>,
-}
-
-#[derive(Debug, Default)]
-struct Members<'a>(Vec<(Cow<'a, str>, Member<'a>)>);
-
-#[derive(Debug, Default)]
-struct Member<'a> {
-    identifier: Cow<'a, str>,
-    needs: Needs<'a>,
+    dev_dependencies: Keys<'a>,
 }
 
 impl Needs<'_> {
     fn production(&self) -> impl Iterator<Item = &str> {
         let groups = [&self.dependencies, &self.optional_dependencies, &self.peer_dependencies];
-        groups.into_iter().flat_map(|group| group.keys().map(|name| &**name))
+        groups.into_iter().flat_map(|group| &group.0).map(|name| &**name)
     }
 }
 
@@ -111,16 +121,17 @@ impl Lock<'_> {
             })
             .collect();
         let (mut production, mut development) = (Vec::new(), Vec::new());
-        for workspace in self.workspaces.values() {
-            let from = |name: &str| seen_from(&places, &workspace.name, name);
+        for (_, Member { needs: workspace, .. }) in &self.workspaces.0 {
+            let from = |name: &str| seen_from(&places, workspace.name.as_str(), name);
             production.extend(workspace.production().filter_map(from));
-            development.extend(workspace.dev_dependencies.keys().filter_map(|name| from(name)));
+            development.extend(workspace.dev_dependencies.0.iter().filter_map(|name| from(name)));
         }
         let production = reachable(&edges, production);
         let development = reachable(&edges, development);
         let mut locked = Locked::new("npm");
         for (index, (_, member)) in members.iter().enumerate() {
-            let (name, version) = split_npm(&member.identifier);
+            let Some(identifier) = &member.identifier else { continue };
+            let (name, version) = split_npm(identifier);
             if ["workspace:", "link:", "root:"].iter().any(|kind| version.starts_with(kind)) {
                 continue;
             }
@@ -132,8 +143,11 @@ impl Lock<'_> {
 
 /// What `name` is to the package at `place`: the nearest of that name on the way up.
 fn seen_from(places: &HashMap<&str, usize>, place: &str, name: &str) -> Option<usize> {
-    let mut place = place;
-    while !place.is_empty() {
+    let mut place = if place.len() > LONGEST_PLACE { "" } else { place };
+    for _ in 0..DEEPEST_PLACE {
+        if place.is_empty() {
+            break;
+        }
         if let Some(&index) = places.get(&*format!("{place}/{name}")) {
             return Some(index);
         }
@@ -149,13 +163,16 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
             type Value = Members<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object of packages")
+                f.write_str("an object")
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let mut members = Members::default();
-                while let Some((place, member)) = map.next_entry::<Text<'de>, _>()? {
-                    members.0.push((place.into_cow(), member));
+                while let Some((key, member)) = map.next_entry::<Text<'de>, _>()? {
+                    members.0.push((key.into_cow(), member));
+                    if members.0.len() > MOST_PACKAGES {
+                        return Err(A::Error::custom(too_many()));
+                    }
                 }
                 Ok(members)
             }
@@ -166,37 +183,50 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
 
 impl<'de: 'a, 'a> Deserialize<'de> for Member<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Element<'a> {
-            Text(#[serde(borrow)] Cow<'a, str>),
-            Needs(#[serde(borrow)] Needs<'a>),
-            Other(IgnoredAny),
-        }
-
-        struct Sequence;
-        impl<'de> Visitor<'de> for Sequence {
+        /// A member, or one element of its array.
+        struct Element;
+        impl<'de> Visitor<'de> for Element {
             type Value = Member<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an array")
+                f.write_str("an array, an object or a string")
+            }
+
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+                Ok(Member { identifier: Some(Cow::Borrowed(text)), ..Member::default() })
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(Member { identifier: Some(Cow::Owned(text.to_owned())), ..Member::default() })
+            }
+
+            fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
+                Ok(Member::default())
+            }
+
+            fn visit_unit<E>(self) -> Result<Self::Value, E> {
+                Ok(Member::default())
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+                let needs = Needs::deserialize(MapAccessDeserializer::new(map))?;
+                Ok(Member { needs, ..Member::default() })
             }
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Self::Value, A::Error> {
-                let mut member = Member::default();
-                let mut first = true;
-                while let Some(element) = elements.next_element::<Element<'de>>()? {
-                    match element {
-                        Element::Text(text) if first => member.identifier = text,
-                        Element::Needs(needs) => member.needs = needs,
-                        Element::Text(_) | Element::Other(_) => {}
+                let mut member = elements.next_element::<Member<'de>>()?.unwrap_or_default();
+                // Where in the array the object stands depends on where the package comes from.
+                while let Some(element) = elements.next_element::<Member<'de>>()? {
+                    if element.identifier.is_none() {
+                        member.needs = element.needs;
+                        break;
                     }
-                    first = false;
                 }
+                while elements.next_element::<IgnoredAny>()?.is_some() {}
                 Ok(member)
             }
         }
-        deserializer.deserialize_seq(Sequence)
+        deserializer.deserialize_any(Element)
     }
 }
 
@@ -245,7 +275,7 @@ mod tests {
     "a/c": ["c@1.0.0", "", {}, "sha512-AA=="],
 
     "odd": [],
-    "odder": [1, "b@1"],
+    "odder": [1, "", {}, "sha512-AA=="],
   }
 }
 "#;
@@ -270,8 +300,8 @@ mod tests {
         check("{}", &[]);
         check("not JSON", &[]);
         check(
-            "{\"packages\": {\"a\": 1}}",
-            &["bun.lock: invalid type: integer `1`, expected an array at line 1 column 20"],
+            r#"{"packages": {"a": true}}"#,
+            &["bun.lock: invalid type: boolean `true`, expected an array, an object or a string at line 1 column 23"],
         );
     }
 

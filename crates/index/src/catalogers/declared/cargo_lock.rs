@@ -8,7 +8,8 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 
-use super::locked::{Entry, Locked, check_size};
+use super::locked::{Entry, Locked};
+use super::toml_tables;
 use crate::{Cataloger, Contents, File, Findings, Interest, Problem};
 
 /// Reads `Cargo.lock` files.
@@ -30,14 +31,14 @@ impl Cataloger for CargoLock {
 
     fn catalog(&self, file: &File<'_>, contents: &mut Contents<'_>, findings: &mut Findings) -> Result<(), Problem> {
         let text = contents.text()?;
-        check_size(file, &text)?;
-        let lock: Lock<'_> =
-            toml::from_str(&text).map_err(|error| Problem::malformed(format!("Cargo.lock: {}", error.message())))?;
         let mut locked = Locked::new("cargo");
-        for table in lock.root.iter().chain(&lock.package) {
-            locked.add(Entry { name: &table.name, version: &table.version, dev: false });
-        }
-        locked.finish(findings)
+        let result = toml_tables::parse(file, &text, "package", |lock: Lock<'_>| {
+            for table in lock.root.iter().chain(&lock.package) {
+                locked.add(Entry { name: &table.name, version: &table.version, dev: false });
+            }
+        });
+        locked.finish(findings)?;
+        result
     }
 }
 
@@ -111,7 +112,7 @@ version = "1.0.0"
         check("version = 4\nversion = 4\n", &["Cargo.lock: duplicate key"]);
     }
 
-    // What Cargo itself wrote for this workspace, against what `cargo metadata` would list.
+    // Cargo itself wrote it: one package for each of its tables.
     #[test]
     fn reads_our_own() {
         let text = include_bytes!("../../../../../Cargo.lock");

@@ -1,9 +1,89 @@
-//! Fields that have the wrong type now and then. One of them is no reason to lose the file.
+//! Fields that have the wrong type now and then: one of them is no reason to lose the file. None builds a tree of what
+//! it does not want.
 
 use std::borrow::Cow;
 use std::fmt;
+use std::marker::PhantomData;
 
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+/// Licences of one package.
+const MOST_LICENSES: usize = 32;
+
+/// What is made of values: of those that have no method here, nothing.
+trait Lenient<'de>: Default {
+    fn borrowed_text(_: &'de str) -> Self {
+        Self::default()
+    }
+
+    fn text(_: &str) -> Self {
+        Self::default()
+    }
+
+    fn flag(_: bool) -> Self {
+        Self::default()
+    }
+
+    fn sequence<A: SeqAccess<'de>>(mut sequence: A) -> Result<Self, A::Error> {
+        while sequence.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Self::default())
+    }
+
+    fn map<A: MapAccess<'de>>(mut map: A) -> Result<Self, A::Error> {
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(Self::default())
+    }
+}
+
+struct Any<T>(PhantomData<T>);
+
+impl<'de, T: Lenient<'de>> Visitor<'de> for Any<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("anything")
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<T, E> {
+        Ok(T::borrowed_text(text))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<T, E> {
+        Ok(T::text(text))
+    }
+
+    fn visit_bool<E>(self, flag: bool) -> Result<T, E> {
+        Ok(T::flag(flag))
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<T, E> {
+        Ok(T::default())
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<T, E> {
+        Ok(T::default())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<T, E> {
+        Ok(T::default())
+    }
+
+    fn visit_unit<E>(self) -> Result<T, E> {
+        Ok(T::default())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, sequence: A) -> Result<T, A::Error> {
+        T::sequence(sequence)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+        T::map(map)
+    }
+}
+
+fn any<'de, T: Lenient<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+    deserializer.deserialize_any(Any(PhantomData))
+}
 
 /// A string, or nothing where there is something else.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,84 +102,102 @@ impl<'a> Text<'a> {
     }
 }
 
+impl<'de> Lenient<'de> for Text<'de> {
+    fn borrowed_text(text: &'de str) -> Self {
+        Self(Some(Cow::Borrowed(text)))
+    }
+
+    fn text(text: &str) -> Self {
+        Self(Some(Cow::Owned(text.to_owned())))
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        any::<Text<'de>, D>(deserializer)
+    }
+}
+
 /// `true`, or anything else.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Flag(pub(super) bool);
 
-/// Strings, of an array or one alone; those of its objects that say a `type` or a `name`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Texts(pub(super) Vec<String>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Any;
-        impl<'de> Visitor<'de> for Any {
-            type Value = Text<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("anything")
-            }
-
-            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
-                Ok(Text(Some(Cow::Borrowed(text))))
-            }
-
-            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-                Ok(Text(Some(Cow::Owned(text.to_owned()))))
-            }
-
-            fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
-                Ok(Text(None))
-            }
-
-            fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
-                Ok(Text(None))
-            }
-
-            fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
-                Ok(Text(None))
-            }
-
-            fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
-                Ok(Text(None))
-            }
-
-            fn visit_unit<E>(self) -> Result<Self::Value, E> {
-                Ok(Text(None))
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Self::Value, A::Error> {
-                while sequence.next_element::<IgnoredAny>()?.is_some() {}
-                Ok(Text(None))
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-                Ok(Text(None))
-            }
-        }
-        deserializer.deserialize_any(Any)
+impl Lenient<'_> for Flag {
+    fn flag(flag: bool) -> Self {
+        Self(flag)
     }
 }
 
 impl<'de> Deserialize<'de> for Flag {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let value = serde_json::Value::deserialize(deserializer)?;
-        Ok(Self(value == serde_json::Value::Bool(true)))
+        any(deserializer)
     }
 }
 
-impl<'de> Deserialize<'de> for Texts {
+/// Licences: a string, an object that says its `type`, or an array of both.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Licenses(pub(super) Vec<String>);
+
+impl<'de> Lenient<'de> for Licenses {
+    fn borrowed_text(text: &'de str) -> Self {
+        Self::text(text)
+    }
+
+    fn text(text: &str) -> Self {
+        Self(Some(text.trim()).filter(|text| !text.is_empty()).map(str::to_owned).into_iter().collect())
+    }
+
+    fn sequence<A: SeqAccess<'de>>(mut sequence: A) -> Result<Self, A::Error> {
+        let mut licenses = Self::default();
+        while let Some(more) = sequence.next_element::<Self>()? {
+            if licenses.0.len() < MOST_LICENSES {
+                licenses.0.extend(more.0);
+            }
+        }
+        Ok(licenses)
+    }
+
+    fn map<A: MapAccess<'de>>(mut map: A) -> Result<Self, A::Error> {
+        let mut licenses = Self::default();
+        while let Some(key) = map.next_key::<Text<'de>>()? {
+            if key.as_str() == "type" {
+                licenses = map.next_value()?;
+            } else {
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(licenses)
+    }
+}
+
+impl<'de> Deserialize<'de> for Licenses {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let value = serde_json::Value::deserialize(deserializer)?;
-        let text = |value: &serde_json::Value| {
-            let value = ["type", "name"].iter().find_map(|key| value.get(key)).unwrap_or(value);
-            value.as_str().map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned)
-        };
-        Ok(Self(match &value {
-            serde_json::Value::Array(values) => values.iter().filter_map(text).collect(),
-            other => text(other).into_iter().collect(),
-        }))
+        any(deserializer)
+    }
+}
+
+/// The keys of an object, and of its member `packages`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Keys<'a>(pub(super) Vec<Cow<'a, str>>);
+
+impl<'de> Lenient<'de> for Keys<'de> {
+    fn map<A: MapAccess<'de>>(mut map: A) -> Result<Self, A::Error> {
+        let mut keys = Self::default();
+        while let Some(key) = map.next_key::<Text<'de>>()? {
+            if key.as_str() == "packages" {
+                keys.0.extend(map.next_value::<Keys<'de>>()?.0);
+            } else {
+                map.next_value::<IgnoredAny>()?;
+                keys.0.push(key.into_cow());
+            }
+        }
+        Ok(keys)
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Keys<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        any::<Keys<'de>, D>(deserializer)
     }
 }
 
@@ -115,6 +213,7 @@ mod tests {
         check(r#""a\n""#, "a\n");
         for other in ["1", "-1", "1.5", "true", "null", "[[1], {}]", r#"{"a": {"b": 1}}"#] {
             check(other, "");
+            assert_eq!(serde_json::from_str::<Licenses>(other).expect("is JSON").0, [""; 0], "{other}");
         }
         assert_eq!(serde_json::from_str::<Flag>("true").expect("is JSON"), Flag(true));
         assert_eq!(serde_json::from_str::<Flag>("[true]").expect("is JSON"), Flag(false));
@@ -123,11 +222,21 @@ mod tests {
     #[test]
     fn licences_have_three_forms() {
         let check = |json: &str, expected: &[&str]| {
-            assert_eq!(serde_json::from_str::<Texts>(json).expect("is JSON").0, expected, "{json}");
+            assert_eq!(serde_json::from_str::<Licenses>(json).expect("is JSON").0, expected, "{json}");
         };
         check(r#""MIT""#, &["MIT"]);
         check(r#"["MIT", " ", {"type": "BSD", "url": "u"}, 1]"#, &["MIT", "BSD"]);
         check(r#"{"type": "MIT"}"#, &["MIT"]);
-        check("null", &[]);
+        let many = format!("[{}\"a\"]", "\"a\",".repeat(1000));
+        assert_eq!(serde_json::from_str::<Licenses>(&many).expect("is JSON").0.len(), MOST_LICENSES);
+    }
+
+    #[test]
+    fn keys_are_taken_without_their_values() {
+        let check = |json: &str, expected: &[&str]| {
+            assert_eq!(serde_json::from_str::<Keys<'_>>(json).expect("is JSON").0, expected, "{json}");
+        };
+        check(r#"{"a": 1, "b\n": {"c": []}, "packages": {"d": {}}}"#, &["a", "b\n", "d"]);
+        check("[1]", &[]);
     }
 }

@@ -7,8 +7,8 @@ use crate::catalogers::MOST_PACKAGES;
 use crate::package::{Evidence, Package};
 use crate::{File, Findings, Problem};
 
-/// Bytes of a lock file. Those of the largest monorepositories have about 10 MiB.
-const LONGEST_FILE: usize = 32 << 20;
+/// Bytes of a lock file. Those of the largest monorepositories have some 5 MiB.
+const LONGEST_FILE: usize = 16 << 20;
 
 /// Bytes of a name or a version. Registries stop far below; a hostile file is made of one line.
 const LONGEST: usize = 1024;
@@ -95,11 +95,13 @@ impl Locked {
         for package in self.packages {
             findings.package(package);
         }
-        if self.too_many {
-            return Err(Problem::malformed(format!("more than {MOST_PACKAGES} packages in one file")));
-        }
-        Ok(())
+        if self.too_many { Err(too_many()) } else { Ok(()) }
     }
+}
+
+/// What is said of a file with more than [`MOST_PACKAGES`].
+pub(super) fn too_many() -> Problem {
+    Problem::malformed(format!("more than {MOST_PACKAGES} packages in one file"))
 }
 
 /// The nodes that a walk from `roots` along `edges` comes to.
@@ -168,6 +170,21 @@ pub(super) mod tests {
         locked.finish(&mut findings).expect("few packages");
         let lines: Vec<String> = findings.packages().iter().map(line).collect();
         assert_eq!(lines, ["a@1", "@s/b@1 (dev)", "a@2 (dev)"]);
+    }
+
+    #[test]
+    fn no_file_is_too_much() {
+        let mut locked = Locked::new("npm");
+        for number in 0..=MOST_PACKAGES {
+            locked.add(Entry { name: "a", version: &number.to_string(), dev: false });
+        }
+        let mut findings = Findings::default();
+        let problem = locked.finish(&mut findings).expect_err("one is too many");
+        assert_eq!(problem.to_string(), "more than 100000 packages in one file");
+        assert_eq!(findings.packages().len(), MOST_PACKAGES);
+        let file = File { path: "yarn.lock", size: 7, executable: false };
+        let problem = check_size(&file, &" ".repeat(LONGEST_FILE + 1)).expect_err("is too long");
+        assert!(matches!(problem, Problem::TooLarge { size: 7, .. }));
     }
 
     #[test]

@@ -28,10 +28,11 @@ use std::collections::HashMap;
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 
-use super::lenient::{Flag, Text, Texts};
-use super::locked::{Entry, Locked, check_size, is_within_node_modules, plain_version, split_npm};
+use super::lenient::{Flag, Licenses, Text};
+use super::locked::{Entry, Locked, check_size, is_within_node_modules, plain_version, split_npm, too_many};
+use crate::catalogers::MOST_PACKAGES;
 use crate::{Cataloger, Contents, File, Findings, Interest, Problem};
 
 /// What npm 7 calls its record of what lies in `node_modules`.
@@ -90,7 +91,7 @@ struct Member<'a> {
     version: Text<'a>,
     #[serde(borrow)]
     resolved: Text<'a>,
-    license: Texts,
+    license: Licenses,
     dev: Flag,
     link: Flag,
 }
@@ -135,8 +136,8 @@ impl Lock<'_> {
 /// Name and version of a member of `dependencies`.
 fn first_format<'a>(name: &'a str, version: &'a str) -> (&'a str, &'a str) {
     if let Some(alias) = version.strip_prefix("npm:") {
-        let (name, version) = split_npm(alias);
-        return (name, plain_version(version));
+        let (alias, version) = split_npm(alias);
+        return (if alias.is_empty() { name } else { alias }, plain_version(version));
     }
     let archive = version.split(['?', '#']).next().and_then(|url| url.rsplit_once("/-/")?.1.strip_suffix(".tgz"));
     if let Some(archive) = archive {
@@ -202,6 +203,9 @@ impl<'de> Visitor<'de> for Packages<'_, 'de> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         while let Some((path, member)) = map.next_entry::<Text<'de>, _>()? {
             self.0.packages.push((path.into_cow(), member));
+            if self.0.packages.len() > MOST_PACKAGES {
+                return Err(A::Error::custom(too_many()));
+            }
         }
         Ok(())
     }
@@ -228,6 +232,9 @@ impl<'de> Visitor<'de> for Dependencies<'_, 'de> {
         while let Some(name) = map.next_key::<Text<'de>>()? {
             let dependency = map.next_value_seed(OneDependency(&mut *self.0))?;
             self.0.dependencies.push((name.into_cow(), dependency));
+            if self.0.dependencies.len() > MOST_PACKAGES {
+                return Err(A::Error::custom(too_many()));
+            }
         }
         Ok(())
     }
@@ -290,12 +297,12 @@ mod tests {
             "@s/h": {"version": "https://npm.example.org/@s/h/-/h-4.5.6.tgz"},
             "i": {"version": "https://example.org/i.tgz"},
             "j": {"version": "npm:k"},
+            "m": {"version": "npm:"},
             "l": {"version": 1, "dev": "yes"}
         }
     }"#;
 
-    // What `npm install --lockfile-version 3` of npm 10 wrote for a project with a workspace, an alias, a link and
-    // a dependency from git, shortened to the fields that matter.
+    // A workspace, an alias, links and a dependency from git, in the form that npm 7 and later write.
     const THIRD: &str = r#"{
         "name": "app", "version": "1.0.0", "lockfileVersion": 3, "requires": true,
         "packages": {
@@ -330,6 +337,7 @@ mod tests {
                 "@s/h@4.5.6",
                 "i@",
                 "k@",
+                "m@",
                 "l@",
             ],
         );
@@ -368,8 +376,8 @@ mod tests {
         let found = |path| read(&NpmLock, path, FIRST.as_bytes()).len();
         assert_eq!(found("app/node_modules/a/package-lock.json"), 0);
         assert_eq!(found("app/node_modules/a/npm-shrinkwrap.json"), 0);
-        assert_eq!(found("app/node_modules/.package-lock.json"), 11);
-        assert_eq!(found("npm-shrinkwrap.json"), 11);
+        assert_eq!(found("app/node_modules/.package-lock.json"), 12);
+        assert_eq!(found("npm-shrinkwrap.json"), 12);
     }
 
     #[test]

@@ -21,6 +21,7 @@ use std::collections::HashMap;
 
 use super::indented::lines;
 use super::locked::{Entry, Locked, check_size, is_within_node_modules, plain_version, reachable, split_npm};
+use crate::catalogers::MOST_PACKAGES;
 use crate::{Cataloger, Contents, File, Findings, Interest, Problem};
 
 /// What pnpm calls its record of what lies in `node_modules`.
@@ -96,8 +97,15 @@ struct Document<'a> {
     packages: Vec<Member<'a>>,
     /// What the importers ask for: a name and a version.
     requests: Vec<(Group, Cow<'a, str>, Cow<'a, str>)>,
-    /// Keys of `snapshots`, each with what it depends on.
-    snapshots: Vec<(Cow<'a, str>, Vec<(Cow<'a, str>, Cow<'a, str>)>)>,
+    snapshots: Vec<Snapshot<'a>>,
+}
+
+/// One member of `snapshots`.
+#[derive(Debug, Default)]
+struct Snapshot<'a> {
+    key: Cow<'a, str>,
+    /// Names and versions.
+    dependencies: Vec<(Cow<'a, str>, Cow<'a, str>)>,
 }
 
 /// One member of `packages`.
@@ -122,7 +130,10 @@ impl<'a> Document<'a> {
                 let end = value.find(|c: char| c != '.' && !c.is_ascii_digit()).unwrap_or(value.len());
                 self.version = value[..end].parse().unwrap_or_default();
             }
-            ["packages", _] => self.packages.push(Member { key, ..Member::default() }),
+            // One more than may be reported: then it is.
+            ["packages", _] if self.packages.len() <= MOST_PACKAGES => {
+                self.packages.push(Member { key, ..Member::default() });
+            }
             ["packages", _, field] => {
                 let Some(member) = self.packages.last_mut() else { return };
                 match field {
@@ -132,10 +143,12 @@ impl<'a> Document<'a> {
                     _ => {}
                 }
             }
-            ["snapshots", _] => self.snapshots.push((key, Vec::new())),
+            ["snapshots", _] if self.snapshots.len() <= MOST_PACKAGES => {
+                self.snapshots.push(Snapshot { key, ..Snapshot::default() });
+            }
             ["snapshots", _, "dependencies" | "optionalDependencies", _] => {
-                if let Some((_, dependencies)) = self.snapshots.last_mut() {
-                    dependencies.push((key, value));
+                if let Some(snapshot) = self.snapshots.last_mut() {
+                    snapshot.dependencies.push((key, value));
                 }
             }
             [group, _] | ["importers", _, group, _] => {
@@ -201,7 +214,7 @@ impl<'a> Document<'a> {
     /// For the packages that the importers lead to, who asks for them, the most important first.
     fn reach(&self) -> HashMap<&str, Group> {
         let indexes: HashMap<&str, usize> =
-            self.snapshots.iter().enumerate().map(|(index, (key, _))| (&**key, index)).collect();
+            self.snapshots.iter().enumerate().map(|(index, snapshot)| (&*snapshot.key, index)).collect();
         // An alias stands with the whole key in the place of the version.
         let find = |name: &str, version: &str| {
             let key = format!("{name}@{version}");
@@ -210,7 +223,7 @@ impl<'a> Document<'a> {
         let edges: Vec<Vec<usize>> = self
             .snapshots
             .iter()
-            .map(|(_, to)| to.iter().filter_map(|(name, version)| find(name, version)).collect())
+            .map(|snapshot| snapshot.dependencies.iter().filter_map(|(name, version)| find(name, version)).collect())
             .collect();
         let mut found = HashMap::new();
         for group in [Group::Production, Group::Development, Group::Manager] {
@@ -218,7 +231,7 @@ impl<'a> Document<'a> {
             let roots = requests.filter_map(|(_, name, version)| find(name, version));
             for (index, reached) in reachable(&edges, roots).into_iter().enumerate() {
                 if reached {
-                    found.entry(package_key(&self.snapshots[index].0)).or_insert(group);
+                    found.entry(package_key(&self.snapshots[index].key)).or_insert(group);
                 }
             }
         }
@@ -330,7 +343,7 @@ packages:
     version: 4.0.0
 ";
 
-    // The two documents that pnpm 11 writes for a project whose manifest pins pnpm.
+    // Two documents, as pnpm 11 writes them for a project whose manifest pins pnpm.
     const NINTH: &str = "\
 ---
 lockfileVersion: '9.0'

@@ -15,7 +15,8 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::locked::{Entry, Locked, check_size};
+use super::locked::{Entry, Locked};
+use super::toml_tables;
 use crate::{Cataloger, Contents, File, Findings, Interest, Problem};
 
 /// Reads `poetry.lock` files.
@@ -44,7 +45,7 @@ impl Cataloger for PoetryLock {
     }
 
     fn catalog(&self, file: &File<'_>, contents: &mut Contents<'_>, findings: &mut Findings) -> Result<(), Problem> {
-        catalog(file, contents, findings, |table| {
+        catalog(file, contents, findings, "package", |table| {
             table.category == "dev" || (!table.groups.is_empty() && !table.is_in("main"))
         })
     }
@@ -64,7 +65,7 @@ impl Cataloger for PdmLock {
     }
 
     fn catalog(&self, file: &File<'_>, contents: &mut Contents<'_>, findings: &mut Findings) -> Result<(), Problem> {
-        catalog(file, contents, findings, |table| table.is_in("dev") && !table.is_in("default"))
+        catalog(file, contents, findings, "package", |table| table.is_in("dev") && !table.is_in("default"))
     }
 }
 
@@ -82,7 +83,7 @@ impl Cataloger for Pylock {
     }
 
     fn catalog(&self, file: &File<'_>, contents: &mut Contents<'_>, findings: &mut Findings) -> Result<(), Problem> {
-        catalog(file, contents, findings, |_| false)
+        catalog(file, contents, findings, "packages", |_| false)
     }
 }
 
@@ -116,17 +117,18 @@ fn catalog(
     file: &File<'_>,
     contents: &Contents<'_>,
     findings: &mut Findings,
+    array: &str,
     dev: impl Fn(&Table<'_>) -> bool,
 ) -> Result<(), Problem> {
     let text = contents.text()?;
-    check_size(file, &text)?;
-    let lock: Lock<'_> =
-        toml::from_str(&text).map_err(|error| Problem::malformed(format!("{}: {}", file.name(), error.message())))?;
     let mut locked = Locked::new("pypi");
-    for table in lock.package.iter().filter(|table| table.directory.is_none()) {
-        locked.add(Entry { name: &table.name, version: &table.version, dev: dev(table) });
-    }
-    locked.finish(findings)
+    let result = toml_tables::parse(file, &text, array, |lock: Lock<'_>| {
+        for table in lock.package.iter().filter(|table| table.directory.is_none()) {
+            locked.add(Entry { name: &table.name, version: &table.version, dev: dev(table) });
+        }
+    });
+    locked.finish(findings)?;
+    result
 }
 
 #[cfg(test)]

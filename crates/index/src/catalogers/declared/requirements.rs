@@ -125,6 +125,8 @@ mod tests {
         assert_eq!(read(&Requirements, "app/requirements.txt", text.as_bytes()), expected, "{text}");
     }
 
+    // pip 23.2 takes the same lines for requirements with one version, but for the one with a variable, which it
+    // replaces.
     const FILE: &str = "\
 # comment
 -r other.txt

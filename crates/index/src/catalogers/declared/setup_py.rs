@@ -9,8 +9,8 @@ use super::locked::{Entry, Locked, check_size};
 use super::requirements::{is_name, is_version, without_extras};
 use crate::{Cataloger, Contents, File, Findings, Interest, Problem};
 
-/// Bytes of a name with its extras that are looked at before `==`.
-const LONGEST_NAME: usize = 256;
+/// Bytes that are looked at on each side of `==`.
+const LONGEST_SIDE: usize = 256;
 
 /// Reads `setup.py` files.
 #[derive(Debug)]
@@ -44,11 +44,16 @@ impl Cataloger for SetupPy {
 
 /// Name and version on both sides of the `==` at `at`, if a quote stands before the name.
 fn requirement(text: &str, at: usize) -> Option<(&str, &str)> {
-    let from = text.floor_char_boundary(at.saturating_sub(LONGEST_NAME));
+    // Most of what stands before `==` in a program is no name in quotes.
+    if !text[..at].ends_with(|c: char| c.is_ascii_alphanumeric() || "]._- \t".contains(c)) {
+        return None;
+    }
+    let from = text.floor_char_boundary(at.saturating_sub(LONGEST_SIDE));
     let before = &text[from..at];
     let (_, name) = before.rsplit_once(['"', '\''])?;
     let name = without_extras(name.trim())?;
-    let behind = text[at + 2..].trim_start_matches([' ', '=']);
+    let to = text.floor_char_boundary(at + 2 + LONGEST_SIDE);
+    let behind = text[at + 2..to].trim_start_matches([' ', '=']);
     let version = behind.split(|c: char| c.is_whitespace() || "\"';,#".contains(c)).next()?;
     (is_name(name) && is_version(version)).then_some((name, version))
 }

@@ -15,7 +15,9 @@ use std::collections::HashMap;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::locked::{Entry, Locked, check_size, reachable};
+use super::locked::{Entry, Locked, reachable};
+use super::toml_tables;
+use crate::catalogers::MOST_PACKAGES;
 use crate::{Cataloger, Contents, File, Findings, Interest, Problem};
 
 /// Reads `uv.lock` files.
@@ -37,10 +39,15 @@ impl Cataloger for UvLock {
 
     fn catalog(&self, file: &File<'_>, contents: &mut Contents<'_>, findings: &mut Findings) -> Result<(), Problem> {
         let text = contents.text()?;
-        check_size(file, &text)?;
-        let lock: Lock<'_> = toml::from_str(&text)
-            .map_err(|error| Problem::malformed(format!("{}: {}", file.name(), error.message())))?;
-        lock.locked().finish(findings)
+        let mut lock = Lock::default();
+        let result = toml_tables::parse(file, &text, "package", |one: Lock<'_>| {
+            // One more than may be reported: then it is.
+            if lock.package.len() <= MOST_PACKAGES {
+                lock.package.extend(one.package);
+            }
+        });
+        lock.locked().finish(findings)?;
+        result
     }
 }
 
@@ -86,14 +93,13 @@ struct Need<'a> {
 
 impl Lock<'_> {
     fn locked(&self) -> Locked {
-        let mut by_name: HashMap<&str, Vec<usize>> = HashMap::new();
+        // A need without a version means the only package of its name.
+        let mut indexes: HashMap<(&str, &str), usize> = HashMap::new();
         for (index, table) in self.package.iter().enumerate() {
-            by_name.entry(&table.name).or_default().push(index);
+            indexes.insert((&table.name, &table.version), index);
+            indexes.insert((&table.name, ""), index);
         }
-        let find = |need: &Need<'_>| {
-            let named = by_name.get(&*need.name).map_or(&[][..], Vec::as_slice);
-            named.iter().copied().find(|&index| need.version.is_empty() || self.package[index].version == need.version)
-        };
+        let find = |need: &Need<'_>| indexes.get(&(&*need.name, &*need.version)).copied();
         let edges: Vec<Vec<usize>> = self
             .package
             .iter()
