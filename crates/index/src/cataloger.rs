@@ -13,6 +13,7 @@ pub use set::Catalogers;
 pub(crate) use set::{Chosen, Selection};
 
 use crate::package::{Distro, Package, Supplement};
+use crate::vex::VexDocument;
 
 /// Finds the packages that one kind of file is evidence of.
 ///
@@ -107,6 +108,7 @@ pub struct Findings {
     pub(crate) supplements: Vec<Supplement>,
     pub(crate) distro: Option<Distro>,
     pub(crate) repositories: Vec<String>,
+    pub(crate) vex: Vec<VexDocument>,
 }
 
 impl Findings {
@@ -132,6 +134,11 @@ impl Findings {
         self.repositories.push(id.into());
     }
 
+    /// What the file says of vulnerabilities.
+    pub fn vex(&mut self, document: VexDocument) {
+        self.vex.push(document);
+    }
+
     /// The packages found so far.
     pub fn packages(&self) -> &[Package] {
         &self.packages
@@ -152,8 +159,17 @@ impl Findings {
         &self.repositories
     }
 
+    /// The VEX documents found so far.
+    pub fn found_vex(&self) -> &[VexDocument] {
+        &self.vex
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
-        self.packages.is_empty() && self.supplements.is_empty() && self.distro.is_none() && self.repositories.is_empty()
+        self.packages.is_empty()
+            && self.supplements.is_empty()
+            && self.distro.is_none()
+            && self.repositories.is_empty()
+            && self.vex.is_empty()
     }
 }
 

@@ -12,7 +12,7 @@
 pub(crate) mod binary;
 mod dcf;
 mod declared;
-mod document;
+pub(crate) mod document;
 mod executable;
 mod field;
 pub(crate) mod language;

@@ -52,6 +52,9 @@ impl Indexer {
         for repositories in &mut squashed.repositories {
             repositories.location.layer = None;
         }
+        for vex in &mut squashed.vex {
+            vex.location.layer = None;
+        }
         Ok(ImageMetadata {
             format: ImageMetadata::FORMAT,
             indexer: self.version().to_owned(),
@@ -59,6 +62,7 @@ impl Indexer {
             distro: squashed.distro,
             packages: squashed.packages,
             repositories: squashed.repositories,
+            vex: squashed.vex,
             skipped: squashed.skipped,
         })
     }

@@ -190,6 +190,7 @@ impl Indexer {
             distro: squashed.distro,
             packages: squashed.packages,
             repositories: squashed.repositories,
+            vex: squashed.vex,
             skipped: squashed.skipped,
         })
     }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::package::{Distro, Package, Supplement};
+use crate::vex::VexDocument;
 use crate::{Digest, Entries};
 
 /// One layer, read once. A pure function of the layer's bytes and the indexer version, so it can be kept
@@ -70,6 +71,9 @@ pub struct FileFindings {
     /// IDs of the repositories that packages of the system were installed from.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub repositories: Vec<String>,
+    /// What the file says of vulnerabilities.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub vex: Vec<VexDocument>,
 }
 
 /// A file that a cataloger wanted and that was not read to its end.

@@ -24,7 +24,7 @@ pub struct Limits {
     pub file_size: u64,
     /// Bytes of such files held at one time by all layers together.
     pub buffered: u64,
-    /// Packages of one image.
+    /// Packages of one layer, its VEX statements counted like them.
     pub packages: usize,
     /// Bytes of an image's configuration or manifest.
     pub document_size: u64,

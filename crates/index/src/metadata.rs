@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::ImageConfig;
 use crate::layer::Skipped;
 use crate::package::{Distro, Evidence, Package};
+use crate::vex::VexDocument;
 use crate::{Attestation, BaseImage, Digest, Platform, Provenance, SourceLines};
 
 /// Everything that is known of one image (one platform of it) or of one directory.
@@ -24,6 +25,9 @@ pub struct ImageMetadata {
     /// Where the system's packages were installed from, by each file that says so.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub repositories: Vec<Repositories>,
+    /// VEX documents that lie in the image, sorted by path.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub vex: Vec<ImageVex>,
     /// Files that were not read, with the reason.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub skipped: Vec<Skipped>,
@@ -164,6 +168,16 @@ pub struct Repositories {
     pub location: Location,
     /// Repository IDs, in the order of the file: `rhel-9-for-x86_64-baseos-rpms`.
     pub ids: Vec<String>,
+}
+
+/// A VEX document in an image, bound to where it lies.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImageVex {
+    /// The file, with the layer that wrote it.
+    pub location: Location,
+    /// What it says.
+    #[serde(flatten)]
+    pub document: VexDocument,
 }
 
 /// A file in a layer.

@@ -11,7 +11,7 @@ use crate::package::{Distro, Package};
 pub(crate) struct Purl(String);
 
 /// Types whose versions mean nothing without the distribution.
-const WITH_DISTRO: &[&str] = &["deb", "apk", "rpm", "alpm", "opkg", "cos"];
+pub(crate) const WITH_DISTRO: &[&str] = &["deb", "apk", "rpm", "alpm", "opkg", "cos"];
 
 impl Purl {
     pub(crate) fn of(package: &Package, distro: Option<&Distro>) -> Self {
@@ -41,7 +41,7 @@ impl Purl {
             && WITH_DISTRO.contains(&package.kind.as_str())
             // What says that it is of another distribution is not of this one's release: Ubuntu's packages in a snap.
             && package.namespace.as_ref().is_none_or(|namespace| namespace == vendor(&package.kind, distro))
-            // A package that names its own may have come from elsewhere.
+            // A package that names its own may have come from elsewhere, and a document speaks for itself.
             && !package.qualifiers.contains_key("distro")
         {
             purl.add_qualifier("distro", distro_qualifier(distro)).ok()?;

@@ -172,6 +172,7 @@ pub(crate) struct Gathered {
     pub(crate) findings: Vec<FileFindings>,
     pub(crate) skipped: Vec<Skipped>,
     pub(crate) chosen: Chosen,
+    /// Packages and VEX statements.
     packages: usize,
 }
 
@@ -229,6 +230,7 @@ impl Gathered {
     ) -> Result<(), TarError> {
         let cataloger = context.catalogers.get(index).name();
         self.packages += findings.packages.len();
+        self.packages += findings.vex.iter().map(|document| document.statements.len()).sum::<usize>();
         if self.packages > context.limits.packages {
             let message = format!("more than {} packages (packages)", context.limits.packages);
             return Err(TarError::Stream(io::Error::other(OverLimit(message))));
@@ -242,6 +244,7 @@ impl Gathered {
                 supplements: findings.supplements,
                 distro: findings.distro,
                 repositories: findings.repositories,
+                vex: findings.vex,
             });
         }
         match result {

@@ -4,6 +4,7 @@ mod assemblies;
 mod history;
 mod merge;
 mod ownership;
+mod packages;
 mod tree;
 
 use std::collections::HashMap;
@@ -22,6 +23,7 @@ pub(crate) struct Squashed {
     pub(crate) distro: Option<crate::Distro>,
     pub(crate) packages: Vec<crate::ImagePackage>,
     pub(crate) repositories: Vec<crate::Repositories>,
+    pub(crate) vex: Vec<crate::ImageVex>,
     pub(crate) skipped: Vec<Skipped>,
 }
 

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use supercargo_engine::index::{DiffIds, Evidence, ImageMetadata, ImagePackage, Indexer, Platform, Progress, scout};
+use supercargo_engine::index::{
+    DiffIds, Evidence, ImageMetadata, ImagePackage, Indexer, Platform, Progress, cyclonedx, scout, spdx,
+};
 use supercargo_engine::registry::{
     self, ArchiveRegistry, ImageSet, LayoutRegistry, PlatformImage, Registry, RegistryConfig, RegistryExt as _,
     Repository, Target, split_reference,
@@ -52,6 +54,10 @@ pub(super) struct IndexArgs {
 enum Format {
     /// Docker Scout's SBOM JSON
     Json,
+    /// SPDX 2.3 JSON
+    Spdx,
+    /// CycloneDX 1.6 JSON
+    Cyclonedx,
     /// A table of packages
     List,
 }
@@ -67,6 +73,16 @@ pub(super) fn run(args: &IndexArgs, environment: &Environment, output: &mut Outp
     let document = |writer: &mut dyn Write| match args.format {
         Format::Json => {
             scout::write(&metadata, scout::Options { declared: args.declared }, &mut *writer)?;
+            writer.write_all(b"\n")
+        }
+        Format::Spdx => {
+            let options = spdx::Options { declared: args.declared, ..spdx::Options::default() };
+            spdx::write(&metadata, &options, &mut *writer)?;
+            writer.write_all(b"\n")
+        }
+        Format::Cyclonedx => {
+            let options = cyclonedx::Options { declared: args.declared, ..cyclonedx::Options::default() };
+            cyclonedx::write(&metadata, &options, &mut *writer)?;
             writer.write_all(b"\n")
         }
         Format::List => list(&metadata, args.declared, writer),

@@ -29,6 +29,31 @@ fn a_layout_as_a_document() {
 }
 
 #[test]
+fn a_layout_in_the_formats_of_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let image = app().build();
+    let source = layout(folder.path(), &image);
+    let document = |format: &str| -> (String, Value) {
+        let ran = supercargo(["index", &source, "--format", format]);
+        assert_eq!((ran.exit, ran.err.as_str()), (Exit::Done, ""), "{format}");
+        let document = serde_json::from_str(&ran.out).unwrap();
+        (ran.out, document)
+    };
+    let (text, spdx) = document("spdx");
+    assert_eq!(spdx["spdxVersion"], "SPDX-2.3");
+    assert_eq!(spdx["packages"][0]["versionInfo"], image.digest());
+    assert_eq!(document("spdx").0, text, "the same image gives the same bytes");
+    let (_, cyclonedx) = document("cyclonedx");
+    assert_eq!(cyclonedx["specVersion"], "1.6");
+    assert_eq!(cyclonedx["metadata"]["component"]["version"], image.digest());
+    for name in ["bash", "libssl3", "left-pad"] {
+        assert!(text.contains(&format!("\"name\":\"{name}\"")), "{name}");
+        let components = cyclonedx["components"].as_array().unwrap();
+        assert!(components.iter().any(|component| component["name"] == name), "{name}");
+    }
+}
+
+#[test]
 fn a_layout_as_a_list() {
     let folder = tempfile::tempdir().unwrap();
     let ran = supercargo(["index", &layout(folder.path(), &app().build()), "--format", "list"]);

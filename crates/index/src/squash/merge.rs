@@ -1,18 +1,13 @@
 //! Findings of visible files into packages, each once.
 
-use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::HashMap;
 
+use super::packages::Packages;
+use super::{Squashed, assemblies, ownership};
 use crate::catalogers::system::os_release;
 use crate::layer::FileFindings;
-use crate::package::{Distro, SourcePackage, Supplement};
-use crate::purl::{self, Purl};
-use crate::{ImagePackage, Location, Package, Repositories, license_expression};
-
-use super::{Squashed, assemblies, ownership};
-
-/// Package types whose namespace is the distribution.
-const DISTRO_PACKAGES: &[&str] = &["deb", "apk", "rpm", "alpm", "opkg"];
+use crate::package::{Distro, Supplement};
+use crate::{ImageVex, Location, Package, Repositories};
 
 #[derive(Debug, Default)]
 pub(super) struct Merge<'a> {
@@ -22,6 +17,7 @@ pub(super) struct Merge<'a> {
     beside: HashMap<String, Vec<&'a Supplement>>,
     distros: Vec<(String, &'a Distro)>,
     repositories: Vec<Repositories>,
+    vex: Vec<ImageVex>,
 }
 
 #[derive(Debug)]
@@ -46,12 +42,20 @@ impl<'a> Merge<'a> {
             }
         }
         if let Some(distro) = &findings.distro {
-            self.distros.push((path.to_owned(), distro));
+            self.distro(path, distro);
+        }
+        for document in &findings.vex {
+            let location = Location { path: path.to_owned(), within: None, layer: Some(layer) };
+            self.vex.push(ImageVex { location, document: document.clone() });
         }
         if !findings.repositories.is_empty() {
             let location = Location { path: path.to_owned(), within: None, layer: Some(layer) };
             self.repositories.push(Repositories { location, ids: findings.repositories.clone() });
         }
+    }
+
+    pub(super) fn distro(&mut self, path: &str, distro: &'a Distro) {
+        self.distros.push((path.to_owned(), distro));
     }
 
     pub(super) fn finish(mut self) -> Squashed {
@@ -63,24 +67,24 @@ impl<'a> Merge<'a> {
         for supplement in &self.supplements {
             supplements.entry((&supplement.kind, &supplement.name)).or_default().push(supplement);
         }
-        let mut packages: BTreeMap<String, ImagePackage> = BTreeMap::new();
         assemblies::attribute(&mut self.packages);
+        // The best evidence first: of several records of a package the first one tells what it is.
+        self.packages.sort_by_key(|found| found.package.evidence);
+        let mut packages = Packages::default();
         for found in self.packages {
             let named = supplements.get(&(found.package.kind.as_str(), found.package.name.as_str()));
             let beside = self.beside.get(directory(&found.location.path)).into_iter().flatten();
             let beside = beside.filter(|supplement| supplement.kind == found.package.kind);
             let about: Vec<&Supplement> = named.into_iter().flatten().chain(beside).copied().collect();
-            add(&mut packages, found, &about, distro.as_ref());
+            packages.add(found, &about, distro.as_ref());
         }
-        let mut packages: Vec<_> = packages.into_values().collect();
-        for package in &mut packages {
-            package.license = license_expression(package.package.licenses.iter().map(String::as_str));
-        }
+        let mut packages = packages.finish();
         ownership::settle(&mut packages);
         // What is installed first, then the source packages that it was built from, then what is part of another.
         packages.sort_by_key(|package| (package.owner.is_some(), package.locations.is_empty()));
         self.repositories.sort_by(|a, b| a.location.cmp(&b.location));
-        Squashed { distro, packages, repositories: self.repositories, skipped: Vec::new() }
+        self.vex.sort_by(|a, b| a.location.cmp(&b.location));
+        Squashed { distro, packages, repositories: self.repositories, vex: self.vex, skipped: Vec::new() }
     }
 }
 
@@ -89,127 +93,11 @@ fn directory(path: &str) -> &str {
     path.rsplit_once('/').map_or("", |(directory, _)| directory)
 }
 
-fn add(
-    packages: &mut BTreeMap<String, ImagePackage>,
-    found: Found<'_>,
-    supplements: &[&Supplement],
-    distro: Option<&Distro>,
-) {
-    let mut package = found.package.clone();
-    package.within = None;
-    // A package file of another family than the distribution's says nothing of the distribution.
-    let distro = distro.filter(|distro| purl::is_native(&package.kind, distro));
-    for supplement in supplements {
-        package.licenses.extend(supplement.licenses.iter().cloned());
-        package.files.extend(supplement.files.iter().cloned());
-        package.qualifiers.extend(supplement.qualifiers.clone());
-    }
-    let mut licenses = std::collections::BTreeSet::new();
-    package.licenses.retain(|license| !license.is_empty() && licenses.insert(license.clone()));
-    if package.namespace.is_none() && DISTRO_PACKAGES.contains(&package.kind.as_str()) {
-        package.namespace =
-            distro.map(|distro| purl::vendor(&package.kind, distro).to_owned()).filter(|id| !id.is_empty());
-    }
-    // A package that is built from a source of its own name and version is its own parent.
-    let parent = package
-        .source
-        .as_ref()
-        .filter(|source| source.name != package.name || source.version != package.version)
-        .map(|source| add_source(packages, &package, source, distro));
-    let purl = Purl::of(&package, distro).to_string();
-    let entry = match packages.entry(purl) {
-        Entry::Occupied(entry) => {
-            let entry = entry.into_mut();
-            complete(&mut entry.package, package);
-            entry
-        }
-        Entry::Vacant(entry) => {
-            let purl = entry.key().clone();
-            entry.insert(ImagePackage {
-                purl,
-                package,
-                license: None,
-                parent: None,
-                owner: None,
-                locations: Vec::new(),
-                catalogers: Vec::new(),
-            })
-        }
-    };
-    entry.parent = entry.parent.take().or(parent);
-    if !entry.locations.contains(&found.location) {
-        entry.locations.push(found.location);
-        entry.locations.sort();
-    }
-    if !entry.catalogers.iter().any(|name| name == found.cataloger) {
-        entry.catalogers.push(found.cataloger.to_owned());
-    }
-}
-
-/// Adds to `package` what another record of the same package knows and it does not.
-fn complete(package: &mut Package, other: Package) {
-    let Package { source, licenses, author, vendor, cpes, description, url, size, installed_size, files, .. } = other;
-    package.source = package.source.take().or(source);
-    package.author = package.author.take().or(author);
-    package.vendor = package.vendor.take().or(vendor);
-    package.description = package.description.take().or(description);
-    package.url = package.url.take().or(url);
-    package.size = package.size.or(size);
-    package.installed_size = package.installed_size.or(installed_size);
-    for (list, more) in [(&mut package.licenses, licenses), (&mut package.cpes, cpes), (&mut package.files, files)] {
-        if list.is_empty() {
-            *list = more;
-        } else if !more.is_empty() {
-            let known: HashSet<String> = list.iter().cloned().collect();
-            list.extend(more.into_iter().filter(|one| !known.contains(one)));
-        }
-    }
-    // The best evidence counts; what is needed by one record for more than development is needed.
-    package.evidence = package.evidence.min(other.evidence);
-    package.dev &= other.dev;
-}
-
-/// Adds the source package of `binary` and returns its package URL.
-fn add_source(
-    packages: &mut BTreeMap<String, ImagePackage>,
-    binary: &Package,
-    source: &SourcePackage,
-    distro: Option<&Distro>,
-) -> String {
-    let rpm = binary.kind == "rpm";
-    let mut qualifiers = BTreeMap::from([("arch".to_owned(), if rpm { "src" } else { "source" }.to_owned())]);
-    if rpm {
-        // rpm names a source package by its file, which does not say these; they are those of what it was built into.
-        let shared = ["epoch", "rpmmod"].into_iter().filter_map(|key| binary.qualifiers.get_key_value(key));
-        qualifiers.extend(shared.map(|(key, value)| (key.clone(), value.clone())));
-    }
-    let package = Package {
-        kind: binary.kind.clone(),
-        namespace: binary.namespace.clone(),
-        name: source.name.clone(),
-        version: source.version.clone(),
-        qualifiers,
-        author: binary.author.clone(),
-        evidence: binary.evidence,
-        ..Package::default()
-    };
-    let purl = Purl::of(&package, distro).to_string();
-    packages.entry(purl.clone()).or_insert_with(|| ImagePackage {
-        purl: purl.clone(),
-        package,
-        license: None,
-        parent: None,
-        owner: None,
-        locations: Vec::new(),
-        catalogers: Vec::new(),
-    });
-    purl
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::Evidence;
+    use crate::package::SourcePackage;
 
     #[test]
     fn what_lies_beside_a_package_is_about_it_alone() {
@@ -228,6 +116,7 @@ mod tests {
             }],
             distro: None,
             repositories: Vec::new(),
+            vex: Vec::new(),
         };
         let (mine, other, npm) = (record("pypi", "mine"), record("pypi", "other"), record("npm", "npm"));
         let mut merge = Merge::default();
@@ -271,12 +160,12 @@ mod tests {
         assert_eq!(
             found[0].package,
             Package {
-                url: Some("https://a/".into()),
+                url: Some("https://b/".into()),
                 description: Some("quux".into()),
                 installed_size: Some(9),
-                licenses: vec!["MIT".into(), "Zlib".into()],
+                licenses: vec!["MIT".into()],
                 dev: false,
-                ..package(Evidence::Installed, "", &["a", "b", "c"])
+                ..package(Evidence::Installed, "", &["a", "b"])
             }
         );
     }
@@ -312,6 +201,7 @@ mod tests {
             supplements: Vec::new(),
             distro: Some(distro.clone()),
             repositories: repositories.iter().map(|&id| id.to_owned()).collect(),
+            vex: Vec::new(),
         };
         let mut merge = Merge::default();
         for package in packages {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use supercargo_index::{DiffIds, ErrorKind, Indexer, LayerCache, LayerKey, MemoryLayerCache};
+use supercargo_index::{DiffIds, ErrorKind, ImageMetadata, Indexer, LayerCache, LayerKey, MemoryLayerCache};
 use supercargo_testkit::{Compression, Defect, ImageBuilder, Layer, contents};
 
 use crate::support::{KitSource, dpkg, dpkg_status, index, packages, run};
@@ -220,4 +220,43 @@ fn a_layer_index_survives_serialisation() {
     let layer = run(cache.get(&key)).expect("does not fail").expect("is there");
     let json = serde_json::to_string(&layer).expect("serialises");
     assert_eq!(serde_json::from_str::<supercargo_index::LayerIndex>(&json).expect("parses"), layer);
+}
+
+#[test]
+fn what_a_document_claims_gives_way_to_what_is_installed() {
+    let sbom = r#"{"bomFormat": "CycloneDX", "components": [
+        {"type": "library", "name": "bash", "version": "5", "purl": "pkg:deb/debian/bash@5?distro=debian-11"},
+        {"type": "library", "name": "static", "version": "1", "purl": "pkg:deb/debian/static@1?distro=debian-11"}]}"#;
+    let found = debs([Layer::new().file("usr/share/sbom/a.cdx.json", sbom), dpkg(&[("bash", "5")])]);
+    assert_eq!(found, ["bash 5 @1,0", "static 1 @0"]);
+}
+
+#[test]
+fn vex_documents_are_bound_to_their_file_and_layer() {
+    let vex = |status: &str| {
+        format!(
+            r#"{{"@context": "https://openvex.dev/ns/v0.2.0", "@id": "x", "author": "Ann", "timestamp": "2026-01-01T00:00:00Z",
+                "statements": [{{"vulnerability": {{"name": "CVE-2026-1"}}, "status": "{status}"}}]}}"#
+        )
+    };
+    let image = ImageBuilder::new()
+        .with_layer(Layer::new().file("var/lib/db/gone.vex.json", vex("affected")), "one")
+        .with_layer(Layer::new().file("var/lib/db/app.vex.json", vex("under_investigation")), "two")
+        .with_layer(
+            Layer::new().whiteout("var/lib/db/gone.vex.json").file("var/lib/db/app.vex.json", vex("fixed")),
+            "three",
+        );
+    let metadata = index(image.build()).expect("is indexed");
+    let [found] = &metadata.vex[..] else { panic!("one document: {:?}", metadata.vex) };
+    assert_eq!((found.location.path.as_str(), found.location.layer), ("/var/lib/db/app.vex.json", Some(2)));
+    assert_eq!(found.document.statements[0].status, supercargo_index::vex::VexStatus::Fixed);
+
+    let stored = serde_json::to_value(&metadata).expect("is JSON");
+    let read: ImageMetadata = serde_json::from_value(stored.clone()).expect("is read again");
+    assert_eq!(read, metadata);
+    // Documents from before there was the field are read.
+    let mut old = stored;
+    old.as_object_mut().expect("is an object").remove("vex").expect("is there");
+    let read: ImageMetadata = serde_json::from_value(old).expect("is read");
+    assert!(read.vex.is_empty());
 }

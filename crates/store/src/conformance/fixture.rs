@@ -103,6 +103,7 @@ pub fn image(number: u32, packages: Vec<ImagePackage>) -> ImageMetadata {
         distro: Some(Distro { id: "debian".to_owned(), version_id: "12".to_owned(), ..Distro::default() }),
         packages,
         repositories: Vec::new(),
+        vex: Vec::new(),
         skipped: Vec::new(),
     }
 }
