@@ -9,6 +9,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use crate::vex::VexDocument;
 use crate::{Digest, Error, ErrorKind, Result};
 
 /// An attestation as it is stored.
@@ -48,6 +49,28 @@ pub struct Attestation {
     /// Why, if it was not read; for a person to read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// What it says of vulnerabilities, if it is a VEX document.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vex: Option<Box<VexDocument>>,
+    /// How its packages compare with those that were found, if it is an SBOM.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claims: Option<ClaimedPackages>,
+}
+
+/// The packages of an SBOM beside those that were found in the image. The SBOM is a claim: it adds nothing to the
+/// image's packages, and where the two differ, one of them is wrong.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClaimedPackages {
+    /// How many it names.
+    pub claimed: usize,
+    /// How many of them were found.
+    pub confirmed: usize,
+    /// Package URLs that it names and that were not found, sorted; the first 1 000.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_found: Vec<String>,
+    /// Package URLs that were found and that it does not name, sorted; the first 1 000.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_claimed: Vec<String>,
 }
 
 /// What became of an attestation.

@@ -181,7 +181,7 @@ impl Indexer {
         let squash_layers: Vec<_> = layers.iter().map(SquashLayer::from).collect();
         let squashed = squash::squash(&squash_layers, &self.catalogers);
         let mut details = details(source, document, &manifest, config, &layers);
-        statements::read(source, &mut details, &self.limits).await;
+        statements::read(source, &mut details, &squashed.packages, self).await;
         details.base = base(&details, &manifest);
         Ok(ImageMetadata {
             format: ImageMetadata::FORMAT,

@@ -42,7 +42,7 @@ mod tee;
 pub mod version;
 pub mod vex;
 
-pub use attestation::{Attestation, AttestationDocument, AttestationStatus, reads_predicate};
+pub use attestation::{Attestation, AttestationDocument, AttestationStatus, ClaimedPackages, reads_predicate};
 pub use base_image::{BaseEvidence, BaseImage, chain_ids};
 pub use cache::{LayerCache, LayerKey, MemoryLayerCache};
 pub use cataloger::{Cataloger, Catalogers, Contents, File, Findings, Interest, Problem};

@@ -49,6 +49,17 @@ pub(crate) fn redact(config: &mut Value) -> bool {
     found
 }
 
+/// Takes the secrets out of a text, line by line; `true` if there were any.
+pub(crate) fn redact_text(text: &mut String) -> bool {
+    let clean: Vec<_> = text.lines().map(|one| (one, line(one))).collect();
+    if clean.iter().all(|(_, clean)| clean.is_none()) {
+        return false;
+    }
+    let clean: Vec<_> = clean.into_iter().map(|(one, clean)| clean.unwrap_or_else(|| one.to_owned())).collect();
+    *text = clean.join("\n");
+    true
+}
+
 fn strings(list: Option<&mut Value>, each: &mut impl FnMut(&mut String)) {
     for value in list.and_then(Value::as_array_mut).into_iter().flatten() {
         if let Value::String(text) = value {
@@ -285,6 +296,14 @@ mod tests {
         assert_eq!(config, expected);
         assert!(!redact(&mut config), "once is enough");
         assert!(!redact(&mut json!({"config": null, "history": null})));
+    }
+
+    #[test]
+    fn a_text_is_cleaned_line_by_line() {
+        let mut text = "FROM debian\nARG TOKEN=abc\nENV PATH=/bin".to_owned();
+        assert!(redact_text(&mut text));
+        assert_eq!(text, "FROM debian\nARG TOKEN=<redacted>\nENV PATH=/bin");
+        assert!(!redact_text(&mut text));
     }
 
     proptest! {

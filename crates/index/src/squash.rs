@@ -11,6 +11,7 @@ use std::collections::HashMap;
 
 pub(crate) use history::Instructions;
 use merge::Merge;
+pub(crate) use packages::identity;
 use tree::{NodeId, NodeKind, Tree};
 
 use crate::config::ImageConfig;

@@ -172,7 +172,7 @@ fn complete(package: &mut Package, other: Package) {
 
 /// Type, namespace, name and version in canonical spelling. The namespace of a distribution's package is left out
 /// (documents disagree on it), and so is the epoch (some have it as a qualifier).
-fn identity(package: &Package, purl: &str) -> String {
+pub(crate) fn identity(package: &Package, purl: &str) -> String {
     if DISTRO_PACKAGES.contains(&package.kind.as_str()) {
         let version = match package.version.split_once(':') {
             Some((epoch, version)) if epoch.bytes().all(|byte| byte.is_ascii_digit()) => version,

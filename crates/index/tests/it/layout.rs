@@ -65,3 +65,41 @@ fn the_platform_is_chosen_and_its_attestations_are_read() {
     let error = of("linux/s390x").expect_err("is not there");
     assert!(error.to_string().contains("it has no image for linux/s390x; it has: linux/amd64, linux/arm64"), "{error}");
 }
+
+#[test]
+fn an_sbom_beside_the_image_is_compared_and_never_believed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let image = ImageBuilder::new().with_layer(dpkg(&[("bash", "5"), ("curl", "7")]), "step").build();
+    let package = |name: &str, version: &str| {
+        serde_json::json!({
+            "SPDXID": format!("SPDXRef-{name}"), "name": name, "versionInfo": version,
+            "externalRefs": [{"referenceCategory": "PACKAGE-MANAGER", "referenceType": "purl",
+                "referenceLocator": format!("pkg:deb/debian/{name}@{version}?arch=amd64&distro=debian-12")}],
+        })
+    };
+    let sbom = serde_json::json!({
+        "spdxVersion": "SPDX-2.3", "SPDXID": "SPDXRef-DOCUMENT",
+        "packages": [package("bash", "5"), package("ghost", "1")],
+    });
+    let vex = serde_json::json!({
+        "@context": "https://openvex.dev/ns/v0.2.0", "@id": "https://example.org/vex/1", "author": "Ann",
+        "statements": [{"vulnerability": {"name": "CVE-2024-3094"}, "status": "fixed",
+            "products": [{"@id": "pkg:deb/debian/bash@5"}]}],
+    });
+    let index = IndexBuilder::new()
+        .with_image(image.clone())
+        .with_attestation(attestation(&image, "https://spdx.dev/Document", &sbom))
+        .with_attestation(attestation(&image, "https://openvex.dev/ns/v0.2.0", &vex))
+        .build();
+    write_layout(&index, folder.path(), "1.0").expect("is written");
+    let layout = OciLayout::open(folder.path()).expect("is there");
+    let metadata = run(Indexer::new().index(&layout)).expect("is indexed");
+    assert_eq!(packages(&metadata, "deb"), ["bash 5 @0", "curl 7 @0"]);
+    let attestations = &metadata.image().expect("an image").attestations;
+    let claims = attestations[0].claims.as_ref().expect("it was compared");
+    assert_eq!((claims.claimed, claims.confirmed), (2, 1));
+    assert_eq!(claims.not_found, ["pkg:deb/debian/ghost@1?arch=amd64&distro=debian-12"]);
+    assert_eq!(claims.not_claimed, ["pkg:deb/curl@7?arch=amd64"]);
+    let vex = attestations[1].vex.as_ref().expect("it was read");
+    assert_eq!(vex.statements[0].vulnerability, "CVE-2024-3094");
+}
