@@ -3,6 +3,8 @@
 mod completions;
 #[cfg(feature = "demo")]
 mod demo;
+mod generator;
+mod generator;
 mod images;
 mod index;
 mod list;

@@ -2,7 +2,7 @@
 
 use std::io::{self, Read};
 
-use crate::budget::Budget;
+use crate::budget::{Budget, Buffer};
 use crate::cataloger::{Chosen, Selection};
 use crate::inflate::{BlobFacts, Cancelled, Chunks, Hasher, Inflated, Inflater, OverLimit, Stop, pipe};
 use crate::paths::normalise;
@@ -15,9 +15,6 @@ use crate::{
 
 /// Files up to this are read into memory without asking the budget: they come and go too fast to matter.
 const SMALL: u64 = 1 << 20;
-
-/// A scratch buffer that grew past this for one file is let go after it.
-const SCRATCH: usize = 4 << 20;
 
 /// Reads one layer: verifies its digest, inflates it, walks its tar, and lets the catalogers look at what they want.
 ///
@@ -271,14 +268,21 @@ impl Gathered {
 struct Walk<'a> {
     context: &'a Context<'a>,
     index: Gathered,
-    scratch: Vec<u8>,
+    small: Vec<u8>,
+    large: Buffer,
     /// Files that something was found in, to notice one that is written twice.
     found: std::collections::HashSet<String>,
 }
 
 impl<'a> Walk<'a> {
     fn new(context: &'a Context<'a>) -> Self {
-        Self { context, index: Gathered::default(), scratch: Vec::new(), found: Default::default() }
+        Self {
+            context,
+            index: Gathered::default(),
+            small: Vec::new(),
+            large: Buffer::default(),
+            found: Default::default(),
+        }
     }
 
     fn entries<C: Chunks>(&mut self, stream: &mut Inflated<C>) -> Result<(), TarError> {
@@ -311,6 +315,7 @@ impl<'a> Walk<'a> {
             if !matches!(kind, EntryKind::File) || size == 0 {
                 continue;
             }
+            self.large.yield_to_others();
             selection.clear();
             self.context.catalogers.select_by_path(&path, &mut selection);
             self.context.catalogers.select_one_below(&path, &mut self.index.chosen, &mut selection);
@@ -336,31 +341,27 @@ impl<'a> Walk<'a> {
         selection: &Selection,
     ) -> Result<(), TarError> {
         let file = File { path, size: entry.size, executable: entry.mode & 0o111 != 0 };
-        let map = entry.sparse.clone().unwrap_or_default();
-        let mut expanded;
-        let mut plain;
-        let reader: &mut dyn Read = if entry.sparse.is_some() {
-            expanded = map.expand(tar, entry.size);
-            &mut expanded
-        } else {
-            plain = tar;
-            &mut plain
-        };
         let limit = self.context.limits.file_size.min(self.context.limits.buffered);
         if entry.size > limit {
-            return self.index.catalog_passing(self.context, &file, selection, reader, limit);
+            let map = entry.sparse.clone();
+            let mut expanded = map.as_ref().map(|map| map.expand(&mut *tar, entry.size));
+            return match &mut expanded {
+                Some(expanded) => self.index.catalog_passing(self.context, &file, selection, expanded, limit),
+                None => self.index.catalog_passing(self.context, &file, selection, tar, limit),
+            };
         }
-        let _taken = (entry.size > SMALL).then(|| self.context.budget.take(entry.size));
-        self.scratch.clear();
-        // The size is within the limit, but only the bytes that do come are worth memory: let it grow.
-        self.scratch.reserve(usize::try_from(entry.size.min(SMALL)).unwrap_or(0));
-        reader.read_to_end(&mut self.scratch)?;
-        let scratch = &self.scratch;
-        self.index.catalog(self.context, &file, selection, |catalog| catalog(&mut Contents::held(scratch)))?;
-        if self.scratch.capacity() > SCRATCH {
-            self.scratch = Vec::new();
+        let bytes = if entry.size > SMALL {
+            self.large.for_file(entry.size, self.context.budget)
+        } else {
+            self.small.clear();
+            &mut self.small
+        };
+        match &entry.sparse {
+            Some(map) => _ = map.expand(tar, entry.size).read_to_end(bytes)?,
+            None => tar.append_to(bytes)?,
         }
-        Ok(())
+        let bytes = &*bytes;
+        self.index.catalog(self.context, &file, selection, |catalog| catalog(&mut Contents::held(bytes)))
     }
 }
 

@@ -15,6 +15,7 @@ use supercargo_engine::registry::{
     Repository, Target, split_reference,
 };
 
+use super::generator;
 use super::list::full_name;
 use super::source::{Source, split_name};
 use crate::credentials::Credentials;
@@ -24,9 +25,10 @@ use crate::{Environment, Error, ErrorKind, Exit, Output, Result, cli, proxy};
 
 #[derive(Args, Debug)]
 pub(super) struct IndexArgs {
-    /// An image, registry://REF, oci-dir://PATH[:TAG|@DIGEST], archive://FILE[:TAG] or fs://PATH
+    /// An image, registry://REF, oci-dir://PATH[:TAG|@DIGEST], archive://FILE[:TAG] or fs://PATH; as BuildKit's SBOM
+    /// generator, none
     #[arg(value_name = "SOURCE")]
-    source: Source,
+    source: Option<Source>,
 
     /// The image of this platform, such as linux/arm64 [default: this machine's, else the first]
     #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
@@ -63,7 +65,14 @@ enum Format {
 }
 
 pub(super) fn run(args: &IndexArgs, environment: &Environment, output: &mut Output) -> Result<Exit> {
-    let metadata = match &args.source {
+    let Some(source) = &args.source else {
+        let request = generator::Request::of(environment)?.ok_or_else(|| {
+            Error::usage(vec!["name what to index, such as registry.example.com/team/app:1.0 or fs:///srv/app".into()])
+        })?;
+        request.answer(args.declared, output)?;
+        return Ok(Exit::Done);
+    };
+    let metadata = match source {
         Source::FileSystem(path) => Indexer::new()
             .index_directory(path)
             .map_err(|error| Error::failed(format!("index {}", path.display()), error))?,
@@ -228,7 +237,7 @@ fn progress_bar(output: &Output) -> ProgressBar {
 }
 
 /// What was not read is said: a list that looks whole and is not misleads.
-fn warn(metadata: &ImageMetadata, output: &mut Output) {
+pub(super) fn warn(metadata: &ImageMetadata, output: &mut Output) {
     const SHOWN: usize = 5;
     let skipped = &metadata.skipped;
     if skipped.is_empty() {
@@ -268,7 +277,7 @@ fn list(metadata: &ImageMetadata, declared: bool, writer: &mut dyn Write) -> io:
 }
 
 /// Writes beside the file and renames, so that nobody ever reads half a document.
-fn write_file(path: &Path, document: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+pub(super) fn write_file(path: &Path, document: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
     // A device or a pipe is written to; replacing it would be a surprise.
     if path.metadata().is_ok_and(|metadata| !metadata.is_file()) {
         let mut file = io::BufWriter::new(std::fs::OpenOptions::new().write(true).open(path)?);

@@ -54,6 +54,40 @@ fn a_layout_in_the_formats_of_others() {
 }
 
 #[test]
+fn buildkit_gets_its_sboms() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |path: &str| folder.path().join(path);
+    for (root, name) in [("core/sbom", "left-pad"), ("extras/build", "right-pad")] {
+        let package = at(root).join("node_modules").join(name);
+        std::fs::create_dir_all(&package).unwrap();
+        let manifest = format!(r#"{{"name": "{name}", "version": "1.3.0"}}"#);
+        std::fs::write(package.join("package.json"), manifest).unwrap();
+    }
+    std::fs::create_dir(at("out")).unwrap();
+    let environment = Environment::default()
+        .with("BUILDKIT_SCAN_SOURCE", at("core/sbom"))
+        .with("BUILDKIT_SCAN_SOURCE_EXTRAS", at("extras"))
+        .with("BUILDKIT_SCAN_DESTINATION", at("out"));
+    let ran = supercargo_in(&environment, ["index"]);
+    assert_eq!((ran.exit, ran.out.as_str(), ran.err.as_str()), (Exit::Done, "", ""));
+    for (file, name) in [("out/sbom.spdx.json", "left-pad"), ("out/build.spdx.json", "right-pad")] {
+        let statement: Value = serde_json::from_slice(&std::fs::read(at(file)).unwrap()).unwrap();
+        assert_eq!(statement["predicateType"], "https://spdx.dev/Document");
+        assert_eq!(statement["predicate"]["spdxVersion"], "SPDX-2.3");
+        let packages = statement["predicate"]["packages"].as_array().unwrap();
+        assert!(packages.iter().any(|package| package["name"] == name), "{name}");
+    }
+    // The extras are optional, the rest is not.
+    let without = Environment::default().with("BUILDKIT_SCAN_SOURCE", at("core/sbom"));
+    let ran = supercargo_in(&without, ["index"]);
+    assert_eq!(ran.exit, Exit::Usage);
+    assert!(ran.err.contains("BUILDKIT_SCAN_DESTINATION is not set"), "{}", ran.err);
+    let ran = supercargo(["index"]);
+    assert_eq!(ran.exit, Exit::Usage);
+    assert!(ran.err.contains("name what to index"), "{}", ran.err);
+}
+
+#[test]
 fn a_layout_as_a_list() {
     let folder = tempfile::tempdir().unwrap();
     let ran = supercargo(["index", &layout(folder.path(), &app().build()), "--format", "list"]);
