@@ -8,7 +8,7 @@ use std::fmt;
 
 pub use contents::Contents;
 pub use interest::Interest;
-pub(crate) use interest::path_matches;
+pub(crate) use interest::{LEADING_BYTES, path_matches};
 pub use set::Catalogers;
 pub(crate) use set::{Chosen, Selection};
 

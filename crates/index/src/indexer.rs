@@ -13,7 +13,7 @@ use crate::read_layer::Context;
 use crate::squash::{self, SquashLayer};
 use crate::{
     BaseImage, Catalogers, DiffIds, Error, ErrorKind, ImageDetails, ImageLayer, ImageManifest, ImageMetadata,
-    ImageSource, LayerIndex, Limits, ManifestDocument, Platform, Result, Secrets, Source,
+    ImageSource, LayerIndex, LazyLayers, Limits, ManifestDocument, Platform, Result, Secrets, Source,
 };
 use crate::{base_image, redact};
 
@@ -43,6 +43,7 @@ pub struct Indexer {
     progress: Option<ProgressFn>,
     layers_at_once: usize,
     diff_ids: DiffIds,
+    lazy_layers: LazyLayers,
     secrets: Secrets,
     budget: Budget,
     turns: Arc<layers::Turns>,
@@ -74,6 +75,16 @@ pub enum Progress {
         /// Bytes since the last call.
         bytes: u64,
     },
+    /// A layer was read in parts.
+    Spared {
+        /// Stored bytes that were not read.
+        bytes: u64,
+    },
+    /// A layer that has a table of contents is read whole all the same.
+    NotInParts {
+        /// Why: `most of it is needed`.
+        reason: &'static str,
+    },
     /// A layer came from the cache.
     Cached {
         /// Stored bytes that need not be read.
@@ -99,6 +110,7 @@ impl Indexer {
             progress: None,
             turns: Arc::default(),
             diff_ids: DiffIds::default(),
+            lazy_layers: LazyLayers::default(),
             secrets: Secrets::default(),
             layers_at_once: std::thread::available_parallelism().map_or(2, std::num::NonZero::get),
         }
@@ -145,6 +157,13 @@ impl Indexer {
     #[must_use]
     pub fn with_diff_ids(mut self, diff_ids: DiffIds) -> Self {
         self.diff_ids = diff_ids;
+        self
+    }
+
+    /// Reads layers that carry a table of contents in parts, or all layers whole; whole unless told.
+    #[must_use]
+    pub fn with_lazy_layers(mut self, lazy_layers: LazyLayers) -> Self {
+        self.lazy_layers = lazy_layers;
         self
     }
 
@@ -242,6 +261,7 @@ impl std::fmt::Debug for Indexer {
             .field("cache", &self.cache.is_some())
             .field("layers_at_once", &self.layers_at_once)
             .field("diff_ids", &self.diff_ids)
+            .field("lazy_layers", &self.lazy_layers)
             .field("secrets", &self.secrets)
             .finish_non_exhaustive()
     }
@@ -309,6 +329,7 @@ fn details(
                 ordinal: instruction.map(|instruction| instruction.ordinal),
                 instruction: instruction.and_then(|instruction| instruction.text.clone()),
                 lines: None,
+                reading: index.reading.clone(),
             }
         })
         .collect();

@@ -6,20 +6,24 @@ use crate::package::{Distro, Package, Supplement};
 use crate::vex::VexDocument;
 use crate::{Digest, Entries};
 
-/// One layer, read once. A pure function of the layer's bytes and the indexer version, so it can be kept
-/// for ever under that key and be shared by all images that have the layer.
+/// One layer, read once. A pure function of the layer's bytes, the indexer version and the [reading](Self::reading), so
+/// it can be kept for ever under that key and be shared by all images that have the layer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LayerIndex {
     /// [`LayerIndex::FORMAT`] of the build that wrote it.
     pub format: u32,
-    /// Digest of the blob as it was fetched, verified.
+    /// Digest of the blob as it was fetched, verified unless it was read [in parts](Self::reading).
     pub digest: Digest,
-    /// Digest of the inflated tar, as it was read; `None` if it was left as it is [claimed](DiffIds::Claimed).
+    /// Digest of the inflated tar, as it was read; `None` if it was left as it is [claimed](DiffIds::Claimed), or the
+    /// layer was read in parts.
     pub diff_id: Option<Digest>,
     /// Bytes of the blob.
     pub size: u64,
-    /// Bytes of the inflated tar.
+    /// Bytes of the inflated tar; of its files alone, if it was read in parts.
     pub inflated_size: u64,
+    /// How it was read.
+    #[serde(default, skip_serializing_if = "LayerReading::is_whole")]
+    pub reading: LayerReading,
     /// Every entry: names, types and link targets, no contents.
     pub entries: Entries,
     /// What the catalogers found, in the order of the tar.
@@ -31,6 +35,27 @@ pub struct LayerIndex {
 impl LayerIndex {
     /// Version of this type's serialised form. A cache entry of another format is a miss.
     pub const FORMAT: u32 = 1;
+}
+
+/// How a layer was read.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LayerReading {
+    /// From its first byte to its last, its digest verified.
+    #[default]
+    Whole,
+    /// In parts, by a table of contents that the manifest vouches for; see [`LazyLayers`](crate::LazyLayers).
+    ByContents {
+        /// Digest of the table, from the manifest, verified.
+        table: Digest,
+    },
+}
+
+impl LayerReading {
+    /// Whether all of it was read and verified.
+    pub fn is_whole(&self) -> bool {
+        *self == Self::Whole
+    }
 }
 
 /// What is done about diff IDs, the digests of the inflated layers that an image's configuration claims.

@@ -26,6 +26,9 @@ pub struct Limits {
     pub buffered: u64,
     /// Packages of one layer, its VEX statements counted like them.
     pub packages: usize,
+    /// Inflated bytes of a layer's table of contents; a layer with a larger one is read whole. Tools write about 250
+    /// for each file.
+    pub table_of_contents: u64,
     /// Bytes of an image's configuration or manifest.
     pub document_size: u64,
     /// Bytes of one attestation. BuildKit writes up to 40 MiB.
@@ -45,6 +48,7 @@ impl Default for Limits {
             file_size: 96 << 20,
             buffered: 128 << 20,
             packages: 500_000,
+            table_of_contents: 128 << 20,
             document_size: 16 << 20,
             attestation_size: 40 << 20,
         }

@@ -6,7 +6,7 @@ use crate::config::ImageConfig;
 use crate::layer::Skipped;
 use crate::package::{Distro, Evidence, Package};
 use crate::vex::VexDocument;
-use crate::{Attestation, BaseImage, Digest, Platform, Provenance, SourceLines};
+use crate::{Attestation, BaseImage, Digest, LayerReading, Platform, Provenance, SourceLines};
 
 /// Everything that is known of one image (one platform of it) or of one directory.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -126,6 +126,9 @@ pub struct ImageLayer {
     /// The lines of the Dockerfile that made it, by the image's provenance.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lines: Option<SourceLines>,
+    /// How it was read: whole, unless it was asked for otherwise.
+    #[serde(default, skip_serializing_if = "LayerReading::is_whole")]
+    pub reading: LayerReading,
 }
 
 /// A package of an image, with the layer that brought it.

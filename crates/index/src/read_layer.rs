@@ -6,11 +6,11 @@ use crate::budget::{Budget, Buffer};
 use crate::cataloger::{Chosen, Selection};
 use crate::inflate::{BlobFacts, Cancelled, Chunks, Hasher, Inflated, Inflater, OverLimit, Stop, pipe};
 use crate::paths::normalise;
-use crate::tar::{TarEntry, TarError, TarReader, TypeFlag};
+use crate::tar::{TarError, TarReader, TypeFlag};
 use crate::tee::tee;
 use crate::{
     Catalogers, Contents, Descriptor, DiffIds, Entries, EntryKind, Error, ErrorKind, File, FileFindings, Findings,
-    LayerIndex, Limits, Problem, Result, Skipped,
+    LayerIndex, LayerReading, Limits, Problem, Result, Skipped,
 };
 
 /// Files up to this are read into memory without asking the budget: they come and go too fast to matter.
@@ -126,6 +126,7 @@ impl Context<'_> {
             diff_id,
             size: blob.read,
             inflated_size,
+            reading: LayerReading::Whole,
             entries: walk.index.entries,
             findings: walk.index.findings,
             skipped: walk.index.skipped,
@@ -154,7 +155,7 @@ fn is<E: std::error::Error + 'static>(error: &io::Error) -> bool {
     error.get_ref().is_some_and(|inner| inner.is::<E>())
 }
 
-fn stream_error(error: io::Error) -> Error {
+pub(crate) fn stream_error(error: io::Error) -> Error {
     if let Some(OverLimit(message)) = error.get_ref().and_then(|inner| inner.downcast_ref()) {
         return Error::new(ErrorKind::LimitExceeded, message.clone());
     }
@@ -265,9 +266,10 @@ impl Gathered {
     }
 }
 
-struct Walk<'a> {
+/// The entries of a layer on their way into its index, whether from the tar or from a table of contents.
+pub(crate) struct Walk<'a> {
     context: &'a Context<'a>,
-    index: Gathered,
+    pub(crate) index: Gathered,
     small: Vec<u8>,
     large: Buffer,
     /// Files that something was found in, to notice one that is written twice.
@@ -275,7 +277,7 @@ struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    fn new(context: &'a Context<'a>) -> Self {
+    pub(crate) fn new(context: &'a Context<'a>) -> Self {
         Self {
             context,
             index: Gathered::default(),
@@ -290,31 +292,7 @@ impl<'a> Walk<'a> {
         let mut selection = Selection::new();
         let mut tar = TarReader::new(stream, self.context.limits);
         while let Some(entry) = tar.next()? {
-            let path = normalise(&entry.path);
-            let Some((path, kind)) = classify(&entry, path) else { continue };
-            let target = match kind {
-                TypeFlag::HardLink => normalise(&entry.target),
-                TypeFlag::Symlink => String::from_utf8_lossy(&entry.target).into_owned(),
-                _ => String::new(),
-            };
-            let (kind, size) = match kind {
-                TypeFlag::Directory => (EntryKind::Directory, 0),
-                TypeFlag::HardLink => (EntryKind::HardLink(&target), 0),
-                TypeFlag::Symlink => (EntryKind::Symlink(&target), 0),
-                TypeFlag::Other(WHITEOUT) => (EntryKind::Whiteout, 0),
-                TypeFlag::Other(OPAQUE) => (EntryKind::Opaque, 0),
-                TypeFlag::File | TypeFlag::Contiguous => (EntryKind::File, entry.size),
-                _ => (EntryKind::Special, 0),
-            };
-            self.index.entries.push(&path, kind, size).map_err(|_| {
-                TarError::Stream(io::Error::other(OverLimit("the layer's names are over 4 GiB".into())))
-            })?;
-            if !matches!(kind, EntryKind::Whiteout | EntryKind::Opaque) && self.found.remove(&path) {
-                self.index.forget(&path);
-            }
-            if !matches!(kind, EntryKind::File) || size == 0 {
-                continue;
-            }
+            let Some(path) = self.place(&entry.path, entry.kind, &entry.target, entry.size)? else { continue };
             self.large.yield_to_others();
             selection.clear();
             self.context.catalogers.select_by_path(&path, &mut selection);
@@ -322,46 +300,93 @@ impl<'a> Walk<'a> {
             if entry.sparse.is_none() {
                 self.context.catalogers.select_by_leading_bytes(tar.peek(head_length)?, &mut selection);
             }
-            if !selection.is_empty() {
-                let before = (self.index.findings.len(), self.index.skipped.len());
-                self.file(&mut tar, &entry, &path, &selection)?;
-                if before != (self.index.findings.len(), self.index.skipped.len()) {
-                    self.found.insert(path);
-                }
+            if selection.is_empty() {
+                continue;
+            }
+            let file = File { path: &path, size: entry.size, executable: entry.mode & 0o111 != 0 };
+            match &entry.sparse {
+                Some(map) => self.file(&mut map.expand(&mut tar, entry.size), &file, &selection)?,
+                None => self.file(&mut tar, &file, &selection)?,
             }
         }
         Ok(())
     }
 
-    fn file<C: Chunks>(
+    /// Adds an entry by what is written of it. Gives its path if it is a file with contents.
+    pub(crate) fn place(
         &mut self,
-        tar: &mut TarReader<'_, C>,
-        entry: &TarEntry,
-        path: &str,
+        path: &[u8],
+        kind: TypeFlag,
+        target: &[u8],
+        size: u64,
+    ) -> Result<Option<String>, TarError> {
+        let Some((path, kind)) = classify(kind, normalise(path)) else { return Ok(None) };
+        let target = match kind {
+            TypeFlag::HardLink => normalise(target),
+            TypeFlag::Symlink => String::from_utf8_lossy(target).into_owned(),
+            _ => String::new(),
+        };
+        let (kind, size) = match kind {
+            TypeFlag::Directory => (EntryKind::Directory, 0),
+            TypeFlag::HardLink => (EntryKind::HardLink(&target), 0),
+            TypeFlag::Symlink => (EntryKind::Symlink(&target), 0),
+            TypeFlag::Other(WHITEOUT) => (EntryKind::Whiteout, 0),
+            TypeFlag::Other(OPAQUE) => (EntryKind::Opaque, 0),
+            TypeFlag::File | TypeFlag::Contiguous => (EntryKind::File, size),
+            _ => (EntryKind::Special, 0),
+        };
+        self.index
+            .entries
+            .push(&path, kind, size)
+            .map_err(|_| TarError::Stream(io::Error::other(OverLimit("the layer's names are over 4 GiB".into()))))?;
+        if !matches!(kind, EntryKind::Whiteout | EntryKind::Opaque) && self.found.remove(&path) {
+            self.index.forget(&path);
+        }
+        Ok((kind == EntryKind::File && size > 0).then_some(path))
+    }
+
+    /// Lets the selected catalogers read a file.
+    pub(crate) fn file(
+        &mut self,
+        reader: &mut dyn Read,
+        file: &File<'_>,
         selection: &Selection,
     ) -> Result<(), TarError> {
-        let file = File { path, size: entry.size, executable: entry.mode & 0o111 != 0 };
-        let limit = self.context.limits.file_size.min(self.context.limits.buffered);
-        if entry.size > limit {
-            let map = entry.sparse.clone();
-            let mut expanded = map.as_ref().map(|map| map.expand(&mut *tar, entry.size));
-            return match &mut expanded {
-                Some(expanded) => self.index.catalog_passing(self.context, &file, selection, expanded, limit),
-                None => self.index.catalog_passing(self.context, &file, selection, tar, limit),
-            };
+        let before = (self.index.findings.len(), self.index.skipped.len());
+        self.catalog(reader, file, selection)?;
+        if before != (self.index.findings.len(), self.index.skipped.len()) {
+            self.found.insert(file.path.to_owned());
         }
-        let bytes = if entry.size > SMALL {
-            self.large.for_file(entry.size, self.context.budget)
+        Ok(())
+    }
+
+    fn catalog(&mut self, reader: &mut dyn Read, file: &File<'_>, selection: &Selection) -> Result<(), TarError> {
+        let limit = self.context.limits.file_size.min(self.context.limits.buffered);
+        if file.size > limit {
+            return self.index.catalog_passing(self.context, file, selection, reader, limit);
+        }
+        let bytes = if file.size > SMALL {
+            self.large.for_file(file.size, self.context.budget)
         } else {
             self.small.clear();
             &mut self.small
         };
-        match &entry.sparse {
-            Some(map) => _ = map.expand(tar, entry.size).read_to_end(bytes)?,
-            None => tar.append_to(bytes)?,
-        }
+        append(reader, bytes)?;
         let bytes = &*bytes;
-        self.index.catalog(self.context, &file, selection, |catalog| catalog(&mut Contents::held(bytes)))
+        self.index.catalog(self.context, file, selection, |catalog| catalog(&mut Contents::held(bytes)))
+    }
+}
+
+/// Appends all that `reader` has to `bytes`. The standard library would clear the memory before each byte is written.
+fn append(reader: &mut dyn Read, bytes: &mut Vec<u8>) -> io::Result<()> {
+    let mut piece = [0; 16 * 1024];
+    loop {
+        match reader.read(&mut piece) {
+            Ok(0) => return Ok(()),
+            Ok(n) => bytes.extend_from_slice(&piece[..n]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
     }
 }
 
@@ -371,7 +396,7 @@ const OPAQUE: u8 = 2;
 
 /// The path and the sort of an entry, whiteouts recognised by their names (image-spec `layer.md`, "Whiteouts").
 /// `None` for entries that are nothing in the image: the root itself, and aufs's own records.
-fn classify(entry: &TarEntry, path: String) -> Option<(String, TypeFlag)> {
+pub(crate) fn classify(kind: TypeFlag, path: String) -> Option<(String, TypeFlag)> {
     let (directory, name) = path.rsplit_once('/').unwrap_or(("", &path));
     if let Some(hidden) = name.strip_prefix(".wh.") {
         if hidden == ".wh..opq" {
@@ -388,5 +413,5 @@ fn classify(entry: &TarEntry, path: String) -> Option<(String, TypeFlag)> {
     if path.is_empty() {
         return None;
     }
-    Some((path, entry.kind))
+    Some((path, kind))
 }

@@ -1,6 +1,7 @@
 //! Where an image comes from.
 
 use std::io::{self, Read};
+use std::ops::Range;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -36,6 +37,22 @@ pub trait ImageSource: Send + Sync {
 
     /// The bytes of a layer, as they are stored.
     async fn open_layer(&self, descriptor: &Descriptor) -> Result<LayerBlob>;
+
+    /// Whether [`open_range`](Self::open_range) is worth a call. Not unless the source says so: one that is read from a
+    /// disk has nothing to gain.
+    fn serves_ranges(&self) -> bool {
+        false
+    }
+
+    /// The bytes of a layer from `range.start` to before `range.end`, as they are stored. `None` if it turns out that
+    /// they can only be had from the layer's beginning. A stream that gives more is cut off.
+    async fn open_range(
+        &self,
+        _descriptor: &Descriptor,
+        _range: Range<u64>,
+    ) -> Result<Option<BoxStream<'static, io::Result<Bytes>>>> {
+        Ok(None)
+    }
 }
 
 /// A manifest as it was received.

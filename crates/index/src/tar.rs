@@ -236,21 +236,6 @@ impl<'a, C: Chunks> TarReader<'a, C> {
         }
     }
 
-    /// Appends what is left of the present entry's bytes, as they are stored, to `bytes`.
-    pub(crate) fn append_to(&mut self, bytes: &mut Vec<u8>) -> std::io::Result<()> {
-        while self.left > 0 {
-            let window = self.stream.window()?;
-            if window.is_empty() {
-                return Err(ends_within_a_file());
-            }
-            let n = usize::try_from(self.left).unwrap_or(usize::MAX).min(window.len());
-            bytes.extend_from_slice(&window[..n]);
-            self.stream.consume(n);
-            self.left -= n as u64;
-        }
-        Ok(())
-    }
-
     /// Up to `n` of the present entry's bytes, without passing over them.
     pub(crate) fn peek(&mut self, n: usize) -> std::io::Result<&[u8]> {
         let n = usize::try_from(self.left).unwrap_or(usize::MAX).min(n);
@@ -267,15 +252,11 @@ impl<C: Chunks> Read for TarReader<'_, C> {
         }
         let n = self.stream.read(&mut buffer[..n])?;
         if n == 0 {
-            return Err(ends_within_a_file());
+            return Err(std::io::Error::new(std::io::ErrorKind::UnexpectedEof, "the archive ends within a file"));
         }
         self.left -= n as u64;
         Ok(n)
     }
-}
-
-fn ends_within_a_file() -> std::io::Error {
-    std::io::Error::new(std::io::ErrorKind::UnexpectedEof, "the archive ends within a file")
 }
 
 fn until_nul(mut bytes: Vec<u8>) -> Vec<u8> {

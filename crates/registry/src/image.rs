@@ -1,9 +1,12 @@
 //! One platform's image as the indexer takes it.
 
+use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures_util::stream::{BoxStream, StreamExt as _, TryStreamExt as _};
 use oci_spec::image::Descriptor;
 use supercargo_index::{AttestationDocument, ImageSource, LayerBlob, ManifestDocument};
 use tokio::sync::OnceCell;
@@ -111,6 +114,21 @@ impl<R: Registry + ?Sized> ImageSource for RegistryImage<R> {
         match self.registry.blob(&self.repository, descriptor, 0).await {
             Ok(blob) => Ok(blob.into_layer()),
             Err(error) => Err(for_indexer(format!("open layer {}", descriptor.digest()), error)),
+        }
+    }
+
+    fn serves_ranges(&self) -> bool {
+        !self.registry.capabilities().local
+    }
+
+    async fn open_range(
+        &self,
+        descriptor: &Descriptor,
+        range: Range<u64>,
+    ) -> supercargo_index::Result<Option<BoxStream<'static, io::Result<Bytes>>>> {
+        match self.registry.blob_range(&self.repository, descriptor, range).await {
+            Ok(stream) => Ok(stream.map(|stream| stream.map_err(io::Error::other).boxed())),
+            Err(error) => Err(for_indexer(format!("open a range of layer {}", descriptor.digest()), error)),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The in-memory twin: what tests and examples push into.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -240,6 +241,22 @@ impl Registry for MemoryRegistry {
         let start = usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
         let rest = bytes.slice(start..);
         Ok(Blob::from_stream(descriptor.clone(), offset, stream::once(async { Ok(rest) }).boxed()))
+    }
+
+    async fn blob_range(
+        &self,
+        repository: &Repository,
+        descriptor: &Descriptor,
+        range: Range<u64>,
+    ) -> Result<Option<BoxStream<'static, Result<Bytes>>>> {
+        let state = self.enter()?;
+        state.shelf(repository)?;
+        let key = descriptor.digest().to_string();
+        let Some(bytes) = state.blobs.get(&key) else { return Err(not_found(&format!("read blob {key}"))) };
+        let within = |offset: u64| usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
+        let (start, end) = (within(range.start), within(range.end));
+        let part = bytes.slice(start..end.max(start));
+        Ok(Some(stream::once(async { Ok(part) }).boxed()))
     }
 
     fn referrers(&self, repository: &Repository, digest: &Digest) -> BoxStream<'_, Result<Descriptor>> {

@@ -1,8 +1,10 @@
 //! Any registry that speaks the distribution protocol.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use oci_spec::image::{Descriptor, Digest};
 use supercargo_index::ManifestDocument;
@@ -102,6 +104,15 @@ impl Registry for OciRegistry {
 
     async fn blob(&self, repository: &Repository, descriptor: &Descriptor, offset: u64) -> Result<Blob> {
         self.client.blob(repository, descriptor, offset).await
+    }
+
+    async fn blob_range(
+        &self,
+        repository: &Repository,
+        descriptor: &Descriptor,
+        range: Range<u64>,
+    ) -> Result<Option<BoxStream<'static, Result<Bytes>>>> {
+        self.client.blob_range(repository, descriptor, range).await
     }
 
     fn referrers(&self, repository: &Repository, digest: &Digest) -> BoxStream<'_, Result<Descriptor>> {

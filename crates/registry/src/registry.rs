@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
+use std::ops::Range;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -23,6 +24,7 @@ use crate::{Blob, Repository, Result, TagName, Target};
 /// | names a tag's digest in the list | no | yes | yes | yes |
 /// | names a tag's time in the list | no | no | no | if it was given |
 /// | takes referrers | yes | no | no | yes |
+/// | gives parts of blobs | where the registry does | no | no | yes |
 ///
 /// An adapter is right when it passes the [conformance suite](crate::conformance).
 #[async_trait]
@@ -65,6 +67,21 @@ pub trait Registry: Debug + Send + Sync {
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound). Failures on the way are items of the stream.
     async fn blob(&self, repository: &Repository, descriptor: &Descriptor, offset: u64) -> Result<Blob>;
+
+    /// The bytes of a blob from `range.start` to before `range.end`, unverified: whoever reads parts must know what they
+    /// should be. `None` if blobs come from their beginning only, which an adapter may also learn from the registry's
+    /// answer.
+    ///
+    /// # Errors
+    /// As [`blob`](Self::blob).
+    async fn blob_range(
+        &self,
+        _repository: &Repository,
+        _descriptor: &Descriptor,
+        _range: Range<u64>,
+    ) -> Result<Option<BoxStream<'static, Result<Bytes>>>> {
+        Ok(None)
+    }
 
     /// The manifests whose subject is `digest`, with their artefact types. Empty if there are none.
     fn referrers(&self, repository: &Repository, digest: &Digest) -> BoxStream<'_, Result<Descriptor>>;

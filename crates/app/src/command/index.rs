@@ -159,7 +159,7 @@ async fn index<R: Registry + ?Sized + 'static>(
     let diff_ids = if args.verify_diff_ids { DiffIds::Verified } else { DiffIds::Claimed };
     let indexer = Indexer::new().with_diff_ids(diff_ids).with_progress(move |progress| match progress {
         Progress::Begun { bytes, .. } => shown.set_length(bytes),
-        Progress::Read { bytes } | Progress::Cached { bytes } => shown.inc(bytes),
+        Progress::Read { bytes } | Progress::Cached { bytes } | Progress::Spared { bytes } => shown.inc(bytes),
         _ => {}
     });
     let mut source = registry.image(image.clone());

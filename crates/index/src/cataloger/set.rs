@@ -176,6 +176,11 @@ impl Catalogers {
         self.inner.leading.iter().map(|rule| rule.offset + rule.bytes.len()).max().unwrap_or(0).min(LEADING_BYTES)
     }
 
+    /// The size of the smallest file that can be wanted by its leading bytes; `None` if none is.
+    pub(crate) fn shortest_leading_bytes(&self) -> Option<u64> {
+        self.inner.leading.iter().map(|rule| (rule.offset + rule.bytes.len()) as u64).min()
+    }
+
     /// The well-known paths of the cataloger of this name.
     pub(crate) fn well_known(&self, cataloger: &str) -> impl Iterator<Item = &'static str> {
         self.inner

@@ -7,7 +7,8 @@ use serde_json::Value;
 use super::{cyclonedx, spdx};
 use crate::package::{Distro, Evidence, Package, SourcePackage};
 use crate::{
-    Digest, ImageConfig, ImageDetails, ImageLayer, ImageMetadata, ImagePackage, Location, Platform, Skipped, Source,
+    Digest, ImageConfig, ImageDetails, ImageLayer, ImageMetadata, ImagePackage, LayerReading, Location, Platform,
+    Skipped, Source,
 };
 
 fn digest(number: u8) -> Digest {
@@ -38,6 +39,7 @@ fn metadata() -> ImageMetadata {
         ordinal: Some(number.into()),
         instruction: instruction.map(str::to_owned),
         lines: None,
+        reading: LayerReading::Whole,
     };
     let libquux = Package {
         kind: "deb".into(),

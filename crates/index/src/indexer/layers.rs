@@ -12,7 +12,12 @@ use futures_util::stream::{BoxStream, StreamExt, TryStreamExt};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{Indexer, Progress};
-use crate::{Descriptor, DiffIds, Digest, Error, ErrorKind, ImageSource, LayerBlob, LayerIndex, LayerKey, Result};
+use crate::inflate::Stop;
+use crate::lazy::{self, Ranges, Unread};
+use crate::{
+    Descriptor, DiffIds, Digest, Error, ErrorKind, ImageSource, LayerBlob, LayerIndex, LayerKey, LayerReading,
+    LazyLayers, Result,
+};
 
 /// Pieces of a stream that wait for a reader. Registries send pieces of 8 to 64 KiB.
 const PIECES_IN_FLIGHT: usize = 16;
@@ -59,23 +64,24 @@ async fn one(indexer: &Indexer, source: &dyn ImageSource, layer: &Descriptor) ->
         Some(turn) => Some(turn.lock().await),
         None => None,
     };
-    if let Some(cache) = &indexer.cache
-        // A cache that fails costs time, not the image.
-        && let Ok(Some(cached)) = cache.get(&key).await
-        && cached.format == LayerIndex::FORMAT
-        && cached.digest == *layer.digest()
-        && cached.size == layer.size()
-        && (cached.diff_id.is_some() || indexer.diff_ids == DiffIds::Claimed)
-    {
-        indexer.report(Progress::Cached { bytes: layer.size() });
+    let fits = |cached: &LayerIndex| {
+        cached.reading.is_whole() && (cached.diff_id.is_some() || indexer.diff_ids == DiffIds::Claimed)
+    };
+    if let Some(cached) = cached(indexer, layer, &key, fits).await {
         return Ok(cached);
     }
+    if let Some(index) = by_contents(indexer, source, layer).await? {
+        return Ok(index);
+    }
+    let whole = |reader| {
+        on_a_thread(indexer, layer, |indexer, layer, stop| indexer.context().read_on_two_threads(reader, layer, stop))
+    };
     let index = match source.open_layer(layer).await? {
-        LayerBlob::Reader(reader) => on_a_thread(indexer, reader, layer)?.await,
+        LayerBlob::Reader(reader) => whole(reader)?.await,
         LayerBlob::Stream(stream) => {
             let (sender, receiver) = mpsc::channel(PIECES_IN_FLIGHT);
             let reader = PieceReader { receiver, piece: Bytes::new() };
-            let index = on_a_thread(indexer, reader, layer)?;
+            let index = whole(Box::new(reader))?;
             // Whichever ends first decides: a reader that found its layer broken does not wait for the rest of it.
             match select(index, Box::pin(feed(stream, sender))).await {
                 Either::Left((index, _)) => index,
@@ -83,11 +89,74 @@ async fn one(indexer: &Indexer, source: &dyn ImageSource, layer: &Descriptor) ->
             }
         }
     }?;
+    keep(indexer, &key, &index).await;
+    Ok(index)
+}
+
+/// The layer under `key`, if the cache has it.
+async fn cached(
+    indexer: &Indexer,
+    layer: &Descriptor,
+    key: &LayerKey,
+    fits: impl Fn(&LayerIndex) -> bool,
+) -> Option<LayerIndex> {
+    // A cache that fails costs time, not the image.
+    let cached = indexer.cache.as_ref()?.get(key).await.ok().flatten()?;
+    let same = cached.format == LayerIndex::FORMAT && cached.digest == *layer.digest() && cached.size == layer.size();
+    if !same || !fits(&cached) {
+        return None;
+    }
+    indexer.report(Progress::Cached { bytes: layer.size() });
+    Some(cached)
+}
+
+async fn keep(indexer: &Indexer, key: &LayerKey, index: &LayerIndex) {
     if let Some(cache) = &indexer.cache {
         // As above: a cache that fails costs time.
-        let _ = cache.put(&key, &index).await;
+        let _ = cache.put(key, index).await;
     }
-    Ok(index)
+}
+
+/// The layer by its table of contents, if it may and can be read so.
+async fn by_contents(indexer: &Indexer, source: &dyn ImageSource, layer: &Descriptor) -> Result<Option<LayerIndex>> {
+    if indexer.lazy_layers == LazyLayers::Off || !source.serves_ranges() {
+        return Ok(None);
+    }
+    let Some(vouched) = lazy::vouched(layer) else { return Ok(None) };
+    // A key of its own, with the table in it: what one manifest vouches for is nothing to the images of another, and
+    // nothing to those who want their layers verified.
+    let key = LayerKey {
+        digest: layer.digest().clone(),
+        indexer: format!("{}+{}", indexer.version(), vouched.digest.digest()),
+    };
+    let reading = LayerReading::ByContents { table: vouched.digest.clone() };
+    if let Some(cached) = cached(indexer, layer, &key, |cached| cached.reading == reading).await {
+        return Ok(Some(cached));
+    }
+    let (requests, asked) = mpsc::channel(lazy::REQUESTS);
+    let read = on_a_thread(indexer, layer, move |indexer, layer, stop| {
+        match lazy::read(&indexer.context(), layer, &vouched, Ranges::new(requests, stop)) {
+            Ok(read) => Ok(Ok(read)),
+            Err(Unread::Whole(reason)) => Ok(Err(reason)),
+            Err(Unread::Failed(error)) => {
+                Err(error.with_context(format_args!("read layer {} in parts", layer.digest())))
+            }
+        }
+    })?;
+    let read = match select(read, Box::pin(lazy::serve(source, layer, asked))).await {
+        Either::Left((read, _)) => read,
+        Either::Right(((), read)) => read.await,
+    };
+    let (index, received) = match read? {
+        Ok(read) => read,
+        Err(reason) => {
+            indexer.report(Progress::NotInParts { reason });
+            return Ok(None);
+        }
+    };
+    indexer.report(Progress::Spared { bytes: layer.size().saturating_sub(received) });
+    keep(indexer, &key, &index).await;
+    Ok(Some(index))
 }
 
 /// One at a time for each layer, over all clones of an indexer.
@@ -122,19 +191,19 @@ async fn feed(mut stream: BoxStream<'static, io::Result<Bytes>>, sender: mpsc::S
     }
 }
 
-/// Reads a layer on a thread of its own. Dropping the future ends the thread at its next piece.
-fn on_a_thread(
+/// Reads a layer by `read` on a thread of its own. Dropping the future ends the thread at its next piece.
+fn on_a_thread<T: Send + 'static>(
     indexer: &Indexer,
-    reader: impl Read + Send + 'static,
     layer: &Descriptor,
-) -> Result<BoxFuture<'static, Result<LayerIndex>>> {
+    read: impl FnOnce(&Indexer, &Descriptor, Stop) -> Result<T> + Send + 'static,
+) -> Result<BoxFuture<'static, Result<T>>> {
     let cancelled = Arc::new(AtomicBool::new(false));
     let (done, result) = oneshot::channel();
     let thread = std::thread::Builder::new().name("layer".into());
     let work = {
         let (indexer, layer, cancelled) = (indexer.clone(), layer.clone(), Arc::clone(&cancelled));
         move || {
-            let index = catch_unwind(AssertUnwindSafe(|| read_reporting(&indexer, reader, &layer, cancelled)));
+            let index = catch_unwind(AssertUnwindSafe(|| read(&indexer, &layer, reporting(&indexer, cancelled))));
             let index = index.unwrap_or_else(|panic| {
                 let message = format!("read layer {}: supercargo panicked: {}", layer.digest(), said(&*panic));
                 Err(Error::new(ErrorKind::Internal, message))
@@ -151,24 +220,18 @@ fn on_a_thread(
     }))
 }
 
-fn read_reporting(
-    indexer: &Indexer,
-    reader: impl Read + Send,
-    layer: &Descriptor,
-    cancelled: Arc<AtomicBool>,
-) -> Result<LayerIndex> {
-    let context = indexer.context();
+/// Reports progress, and ends the reading once it is cancelled.
+fn reporting(indexer: &Indexer, cancelled: Arc<AtomicBool>) -> Stop {
     let progress = indexer.progress.clone();
     let reported = std::cell::Cell::new(0);
-    let stop = move |read: u64| {
+    Box::new(move |read: u64| {
         if let Some(progress) = &progress
             && read > reported.get()
         {
             progress(Progress::Read { bytes: read - reported.replace(read) });
         }
         cancelled.load(Ordering::Relaxed)
-    };
-    context.read_on_two_threads(reader, layer, Box::new(stop))
+    })
 }
 
 fn said(panic: &(dyn std::any::Any + Send)) -> &str {

@@ -3,6 +3,7 @@
 mod image;
 mod layer;
 mod layout;
+mod lazy;
 mod serialised;
 mod support;
 mod unpacked;

@@ -161,3 +161,43 @@ async fn a_range_is_what_is_asked_for() {
     let blob = open(&host(&server)).blob(&app(), &descriptor(&bytes), 4).await.unwrap();
     assert_eq!(blob.into_bytes(10).await.unwrap(), "456789");
 }
+
+/// The bytes of a range; `None` if the registry gives only the whole.
+async fn range(server: &str, descriptor: &Descriptor, range: std::ops::Range<u64>) -> Option<Vec<u8>> {
+    let stream = open(server).blob_range(&app(), descriptor, range).await.unwrap()?;
+    Some(stream.try_collect::<Vec<_>>().await.unwrap().concat())
+}
+
+#[tokio::test]
+async fn a_part_is_asked_for_from_byte_to_byte_and_resumed() {
+    let (server, bytes, descriptor) = large().await;
+    assert_eq!(range(&server.host(), &descriptor, 0..10).await.unwrap(), bytes[..10]);
+    assert_eq!(range(&server.host(), &descriptor, 1000..1001).await.unwrap(), bytes[1000..1001]);
+    let end = bytes.len() as u64;
+    assert_eq!(range(&server.host(), &descriptor, end - 5..end + 5).await.unwrap(), bytes[bytes.len() - 5..]);
+    assert!(range(&server.host(), &descriptor, end..end + 5).await.unwrap().is_empty());
+    server.cut_blob(descriptor.digest().as_ref(), 500, 1);
+    assert_eq!(range(&server.host(), &descriptor, 2000..9000).await.unwrap(), bytes[2000..9000]);
+    let ranges: Vec<_> = server.requests().into_iter().filter_map(|request| request.range).collect();
+    assert_eq!(ranges[..3], ["bytes=0-9".to_owned(), "bytes=1000-1000".to_owned(), format!("bytes={}-", end - 5)]);
+    assert_eq!(ranges[3], "bytes=2000-8999");
+    assert!(ranges[4].ends_with("-8999") && ranges[4] != ranges[3], "{ranges:?}");
+}
+
+#[tokio::test]
+async fn a_server_that_gives_more_than_was_asked_for_is_cut_off() {
+    let bytes = b"0123456789".to_vec();
+    let server = MockServer::start().await;
+    let answer = ResponseTemplate::new(206).insert_header("content-range", "bytes 2-9/10").set_body_bytes(&bytes[2..]);
+    on_get(&server, &format!("/v2/team/app/blobs/{}", digest(&bytes)), answer).await;
+    assert_eq!(range(&host(&server), &descriptor(&bytes), 2..5).await.unwrap(), b"234");
+}
+
+#[tokio::test]
+async fn a_registry_that_answers_with_the_whole_gives_no_part() {
+    let bytes = b"0123456789".to_vec();
+    let server = RegistryServer::builder().without_ranges().start().await.unwrap();
+    let image = ImageBuilder::new().with_blob(Blob::new(LAYER, bytes.clone())).build();
+    server.push(&image, "team/app", "latest");
+    assert_eq!(range(&server.host(), &descriptor(&bytes), 2..5).await, None);
+}

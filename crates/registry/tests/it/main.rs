@@ -5,6 +5,7 @@ mod archive;
 mod auth;
 mod conformance;
 mod download;
+mod lazy;
 mod manifests;
 mod referrers;
 mod support;

@@ -79,6 +79,7 @@ pub fn image(number: u32, packages: Vec<ImagePackage>) -> ImageMetadata {
         ordinal: Some(position * 2),
         instruction: Some(instruction.to_owned()),
         lines: None,
+        reading: supercargo_index::LayerReading::Whole,
     };
     let details = ImageDetails {
         name: "registry.example/app".to_owned(),
@@ -153,6 +154,7 @@ pub fn layer(number: u32) -> LayerIndex {
         diff_id: None,
         size: 10,
         inflated_size: 20,
+        reading: supercargo_index::LayerReading::Whole,
         entries: supercargo_index::Entries::default(),
         findings: Vec::new(),
         skipped: Vec::new(),

@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::broken::{self, Defect};
 use super::document::{ConfigDocument, HistoryDocument, ManifestDocument, RootfsDocument, RunDocument};
+use super::layer::Packed;
 use super::{Artifact, Layer};
 use crate::{Blob, Descriptor, Platform, media_type, sha256};
 
@@ -280,8 +281,9 @@ impl ImageBuilder {
             Format::Oci => format!("{}{}", media_type::OCI_LAYER, compression.oci_suffix()),
             Format::Docker => format!("{}{}", media_type::DOCKER_LAYER, compression.docker_suffix()),
         };
-        let tar = layer.tar();
-        let mut blob = Blob::new(media_type, compression.pack(&tar));
+        let Packed { bytes, tar, annotations } = compression.pack(&layer.tar());
+        let mut blob = Blob::new(media_type, bytes);
+        blob.descriptor.annotations = annotations;
         let mut diff_id = sha256(&tar);
         for defect in &self.defects {
             broken::spoil(&mut blob, index, *defect);

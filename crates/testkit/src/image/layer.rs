@@ -1,10 +1,13 @@
 //! One layer: entries, the tar they make, and its compression.
 
+use std::collections::BTreeMap;
 use std::io::Write as _;
 
 use bytes::Bytes;
 use flate2::GzBuilder;
 use tar::{EntryType, Header};
+
+use super::seekable::{self, Members};
 
 /// When everything in a layer was last changed (2024-01-01T00:00:00Z): a fixed time, so that the
 /// same entries give the same digest on every machine and every day.
@@ -23,12 +26,30 @@ pub enum Compression {
     Gzip,
     /// zstd.
     Zstd,
+    /// gzip with a table of contents: eStargz. The layer gets a landmark and the table as further entries.
+    EStargz,
+    /// eStargz in which small files share a gzip member.
+    EStargzMerged,
+    /// zstd with a table of contents: zstd:chunked.
+    ZstdChunked,
+}
+
+/// A packed layer.
+pub(crate) struct Packed {
+    pub(crate) bytes: Bytes,
+    /// What it inflates to.
+    pub(crate) tar: Bytes,
+    /// What its descriptor must say.
+    pub(crate) annotations: BTreeMap<String, String>,
 }
 
 impl Compression {
     /// Packs `tar`. The result depends on nothing but the input and the version of the packer.
-    pub(crate) fn pack(self, tar: &Bytes) -> Bytes {
-        match self {
+    pub(crate) fn pack(self, tar: &Bytes) -> Packed {
+        let bytes = match self {
+            Self::EStargz => return seekable::estargz(tar, Members::OfOneChunk),
+            Self::EStargzMerged => return seekable::estargz(tar, Members::Merged),
+            Self::ZstdChunked => return seekable::zstd_chunked(tar),
             Self::None => tar.clone(),
             Self::Gzip => {
                 // A fixed "operating system" byte and no time: the header must not tell where it was made.
@@ -37,15 +58,16 @@ impl Compression {
                 packer.finish().expect("writing into memory does not fail").into()
             }
             Self::Zstd => zstd::encode_all(&tar[..], 3).expect("packing from memory into memory does not fail").into(),
-        }
+        };
+        Packed { bytes, tar: tar.clone(), annotations: BTreeMap::new() }
     }
 
     /// What the media type of an OCI layer ends with.
     pub(crate) fn oci_suffix(self) -> &'static str {
         match self {
             Self::None => "",
-            Self::Gzip => "+gzip",
-            Self::Zstd => "+zstd",
+            Self::Gzip | Self::EStargz | Self::EStargzMerged => "+gzip",
+            Self::Zstd | Self::ZstdChunked => "+zstd",
         }
     }
 
@@ -53,8 +75,8 @@ impl Compression {
     pub(crate) fn docker_suffix(self) -> &'static str {
         match self {
             Self::None => "",
-            Self::Gzip => ".gzip",
-            Self::Zstd => ".zstd",
+            Self::Gzip | Self::EStargz | Self::EStargzMerged => ".gzip",
+            Self::Zstd | Self::ZstdChunked => ".zstd",
         }
     }
 }
@@ -130,7 +152,7 @@ fn terminated(name: &str) -> Vec<u8> {
 /// Writes a header, the contents and the padding to the next block of 512 bytes.
 ///
 /// `tar::Builder` is not used because it refuses the names that hostile images have.
-fn write_member(tar: &mut Vec<u8>, kind: EntryType, path: &str, link: &str, mode: u32, contents: &[u8]) {
+pub(super) fn write_member(tar: &mut Vec<u8>, kind: EntryType, path: &str, link: &str, mode: u32, contents: &[u8]) {
     let mut header = Header::new_gnu();
     header.set_entry_type(kind);
     header.set_mode(mode);
@@ -322,9 +344,10 @@ mod tests {
         let layer = Layer::new().file("a", vec![7; 100_000]);
         let tar = layer.tar();
         let mut unpacked = Vec::new();
-        std::io::copy(&mut flate2::read::GzDecoder::new(&Compression::Gzip.pack(&tar)[..]), &mut unpacked).unwrap();
+        std::io::copy(&mut flate2::read::GzDecoder::new(&Compression::Gzip.pack(&tar).bytes[..]), &mut unpacked)
+            .unwrap();
         assert_eq!(unpacked, tar);
-        assert_eq!(zstd::decode_all(&Compression::Zstd.pack(&tar)[..]).unwrap(), tar);
-        assert_eq!(Compression::None.pack(&tar), tar);
+        assert_eq!(zstd::decode_all(&Compression::Zstd.pack(&tar).bytes[..]).unwrap(), tar);
+        assert_eq!(Compression::None.pack(&tar).bytes, tar);
     }
 }

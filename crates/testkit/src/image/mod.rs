@@ -7,6 +7,7 @@ mod document;
 mod index;
 mod layer;
 mod layout;
+mod seekable;
 
 pub use archive::oci_archive;
 pub use broken::Defect;
