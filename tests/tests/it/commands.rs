@@ -37,6 +37,34 @@ async fn index(source: &str) -> Result<Value> {
 }
 
 #[tokio::test]
+async fn documents_pass_the_validators_of_others() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let layout = folder.path().join("layout");
+    write_layout(&app(1).build(), &layout, "1.0")?;
+    let source = format!("oci-dir://{}", layout.display());
+    let mut documents = Vec::new();
+    for format in ["spdx", "cyclonedx"] {
+        let document = folder.path().join(format!("{format}.json"));
+        let path = document.to_str().context("a name that is not UTF-8")?.to_owned();
+        let output = supercargo(["index", &source, "--format", format, "--declared", "--output", &path]).await?;
+        ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        documents.push(path);
+    }
+    let validator = Path::new(env!("CARGO_MANIFEST_DIR")).join("validate-sbom");
+    let output = tokio::process::Command::new(&validator).args(&documents).output().await?;
+    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    ensure!(output.status.success(), "{said}");
+    // A validator that takes everything would prove nothing.
+    for document in &documents {
+        let broken = std::fs::read_to_string(document)?.replace("\"name\":", "\"nom\":");
+        std::fs::write(document, broken)?;
+        let output = tokio::process::Command::new(&validator).arg(document).output().await?;
+        ensure!(output.status.code() == Some(1), "a broken document passed: {document}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn an_image_that_umoci_made() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let write = |name: &str, text: &str| -> Result<String> {

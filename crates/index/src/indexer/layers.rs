@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::io::{self, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
 use bytes::{Buf, Bytes};
@@ -40,7 +40,9 @@ pub(super) async fn read(
     // The largest first: the last to end is then a small one, and no processor idles while it is read.
     different.sort_by_key(|layer| std::cmp::Reverse(layer.size()));
     // Collected, because a closure within the stream would keep the future from being spawned (rust-lang/rust#102211).
-    let reads: Vec<_> = different.into_iter().map(|layer| one(indexer, source, layer)).collect();
+    let left = AtomicUsize::new(different.len());
+    let left = &left;
+    let reads: Vec<_> = different.into_iter().map(|layer| one(indexer, source, layer, left)).collect();
     let read: HashMap<Digest, LayerIndex> = futures_util::stream::iter(reads)
         .buffer_unordered(indexer.layers_at_once)
         .map_ok(|layer| (layer.digest.clone(), layer))
@@ -56,7 +58,24 @@ pub(super) async fn read(
     Ok(ordered)
 }
 
-async fn one(indexer: &Indexer, source: &dyn ImageSource, layer: &Descriptor) -> Result<LayerIndex> {
+/// Reads one layer; `left` counts those that are not done.
+async fn one(
+    indexer: &Indexer,
+    source: &dyn ImageSource,
+    layer: &Descriptor,
+    left: &AtomicUsize,
+) -> Result<LayerIndex> {
+    let read = read_one(indexer, source, layer, left).await;
+    left.fetch_sub(1, Ordering::Relaxed);
+    read
+}
+
+async fn read_one(
+    indexer: &Indexer,
+    source: &dyn ImageSource,
+    layer: &Descriptor,
+    left: &AtomicUsize,
+) -> Result<LayerIndex> {
     let key = LayerKey { digest: layer.digest().clone(), indexer: indexer.version().to_owned() };
     // Another image that has the layer may be reading it right now: its result will be in the cache.
     let turn = indexer.cache.is_some().then(|| indexer.turns.of(layer.digest()));
@@ -73,8 +92,13 @@ async fn one(indexer: &Indexer, source: &dyn ImageSource, layer: &Descriptor) ->
     if let Some(index) = by_contents(indexer, source, layer).await? {
         return Ok(index);
     }
+    // With a layer for each processor, a second thread for each would only pass the bytes from cache to cache.
+    let on_two_threads = left.load(Ordering::Relaxed) < indexer.layers_at_once;
     let whole = |reader| {
-        on_a_thread(indexer, layer, |indexer, layer, stop| indexer.context().read_on_two_threads(reader, layer, stop))
+        on_a_thread(indexer, layer, move |indexer, layer, stop| match on_two_threads {
+            true => indexer.context().read_on_two_threads(reader, layer, stop),
+            false => indexer.context().read(reader, layer, stop),
+        })
     };
     let index = match source.open_layer(layer).await? {
         LayerBlob::Reader(reader) => whole(reader)?.await,
