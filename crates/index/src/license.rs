@@ -133,11 +133,8 @@ fn flush(run: &mut Vec<&str>, after_with: &mut bool, out: &mut String) -> Option
     }
     if let Some(id) = identifier(&name) {
         // Perl's licence is a choice of two.
-        if id.contains(" OR ") {
-            write!(out, "({id})").ok()?
-        } else {
-            out.push_str(&id)
-        }
+        let (open, close) = if id.contains(" OR ") { ("(", ")") } else { ("", "") };
+        out.extend([open, &id, close]);
         return Some(());
     }
     let each: Option<Vec<String>> = words.iter().map(|word| identifier(word)).collect();

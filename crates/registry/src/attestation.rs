@@ -55,11 +55,13 @@ pub(crate) async fn documents<R: Registry + ?Sized>(
         let Ok(layers) = place.layers(&target).await else { continue };
         for layer in layers {
             let is_new = seen.insert(layer.digest().to_string());
-            if is_new && documents.len() < MOST_DOCUMENTS && bytes + layer.size() <= ALL_DOCUMENTS {
-                if let Some(document) = place.document(&layer).await {
-                    bytes += document.bytes.as_ref().map_or(0, |bytes| bytes.len() as u64);
-                    documents.push(document);
-                }
+            let is_room = documents.len() < MOST_DOCUMENTS && layer.size().saturating_add(bytes) <= ALL_DOCUMENTS;
+            if is_new
+                && is_room
+                && let Some(document) = place.document(&layer).await
+            {
+                bytes += document.bytes.as_ref().map_or(0, |bytes| bytes.len() as u64);
+                documents.push(document);
             }
         }
     }
