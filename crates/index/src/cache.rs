@@ -22,8 +22,17 @@ pub struct LayerKey {
 /// A store of [`LayerIndex`]es. A failing cache never fails an image: its errors are a miss.
 #[async_trait]
 pub trait LayerCache: Send + Sync {
-    /// The layer under `key`, if it is there.
+    /// The layer under `key`, if it is there. Its [captures](LayerIndex::captures) may be left out.
     async fn get(&self, key: &LayerKey) -> Result<Option<LayerIndex>>;
+
+    /// The layer of this digest that was used last, whatever catalogers read it, with its captures: the indexer brings it
+    /// up to date rather than read the layer again. It is of the present [format](LayerIndex::FORMAT).
+    ///
+    /// A cache that does not answer this costs a read of each layer whenever a cataloger changes.
+    async fn get_any(&self, digest: &Digest) -> Result<Option<LayerIndex>> {
+        let _ = digest;
+        Ok(None)
+    }
 
     /// Keeps `layer` under `key`; replaces what was there.
     async fn put(&self, key: &LayerKey, layer: &LayerIndex) -> Result<()>;
@@ -32,19 +41,35 @@ pub trait LayerCache: Send + Sync {
 /// The in-memory [`LayerCache`]. It keeps everything: for tests and short runs.
 #[derive(Debug, Default)]
 pub struct MemoryLayerCache {
-    layers: Mutex<HashMap<LayerKey, Arc<LayerIndex>>>,
+    layers: Mutex<Kept>,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    layers: HashMap<LayerKey, Arc<LayerIndex>>,
+    /// The key of each digest that was used last.
+    latest: HashMap<Digest, LayerKey>,
 }
 
 #[async_trait]
 impl LayerCache for MemoryLayerCache {
     async fn get(&self, key: &LayerKey) -> Result<Option<LayerIndex>> {
-        let layers = self.layers.lock().expect("no holder of the lock panics");
-        Ok(layers.get(key).map(|layer| LayerIndex::clone(layer)))
+        let mut kept = self.layers.lock().expect("no holder of the lock panics");
+        let Some(layer) = kept.layers.get(key).map(Arc::clone) else { return Ok(None) };
+        kept.latest.insert(key.digest.clone(), key.clone());
+        Ok(Some(LayerIndex::clone(&layer)))
+    }
+
+    async fn get_any(&self, digest: &Digest) -> Result<Option<LayerIndex>> {
+        let kept = self.layers.lock().expect("no holder of the lock panics");
+        let layer = kept.latest.get(digest).and_then(|key| kept.layers.get(key));
+        Ok(layer.map(|layer| LayerIndex::clone(layer)))
     }
 
     async fn put(&self, key: &LayerKey, layer: &LayerIndex) -> Result<()> {
-        let mut layers = self.layers.lock().expect("no holder of the lock panics");
-        layers.insert(key.clone(), Arc::new(layer.clone()));
+        let mut kept = self.layers.lock().expect("no holder of the lock panics");
+        kept.latest.insert(key.digest.clone(), key.clone());
+        kept.layers.insert(key.clone(), Arc::new(layer.clone()));
         Ok(())
     }
 }

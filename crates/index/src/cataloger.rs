@@ -9,7 +9,7 @@ use std::fmt;
 pub use contents::Contents;
 pub use interest::Interest;
 pub(crate) use interest::{LEADING_BYTES, path_matches};
-pub use set::Catalogers;
+pub use set::{CatalogerVersion, Catalogers};
 pub(crate) use set::{Chosen, Selection};
 
 use crate::package::{Distro, Package, Supplement};
@@ -62,7 +62,8 @@ pub trait Cataloger: fmt::Debug + Send + Sync {
     fn name(&self) -> &'static str;
 
     /// Raised by one whenever the same file may give other findings than before.
-    /// Part of the [indexer version](Catalogers::version): cached layers of the old version are read again.
+    /// Part of the [indexer version](Catalogers::version): cached layers of the old version are brought up to date,
+    /// which takes their bytes only if a file that this cataloger wants is not among their [captures](crate::Captures).
     fn version(&self) -> u32;
 
     /// The files that are wanted. Asked once, when the indexer is built.

@@ -159,7 +159,7 @@ impl Scan<'_> {
             return Ok(Ok(()));
         }
         let file = File { path: relative, size, executable: metadata.permissions().mode() & 0o111 != 0 };
-        let limit = self.context.limits.file_size.min(self.context.limits.buffered);
+        let limit = self.context.held_size();
         if size > limit {
             let catalog = self.gathered.catalog(&self.context, &file, &selection, |catalog| {
                 // Files can be read as often as need be.

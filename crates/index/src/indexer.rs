@@ -85,7 +85,7 @@ pub enum Progress {
         /// Why: `most of it is needed`.
         reason: &'static str,
     },
-    /// A layer came from the cache.
+    /// A layer came from the cache, as it was or brought up to date.
     Cached {
         /// Stored bytes that need not be read.
         bytes: u64,
@@ -131,7 +131,8 @@ impl Indexer {
         self
     }
 
-    /// With a cache of layers.
+    /// With a cache of layers. What it keeps of a layer includes [captures](crate::Captures), so that a layer need not be
+    /// read again when a cataloger changes.
     #[must_use]
     pub fn with_cache(mut self, cache: Arc<dyn LayerCache>) -> Self {
         self.cache = Some(cache);
@@ -243,7 +244,13 @@ impl Indexer {
 
     /// What the reading of a file or a layer needs of this.
     pub(crate) fn context(&self) -> Context<'_> {
-        Context { catalogers: &self.catalogers, limits: &self.limits, budget: &self.budget, diff_ids: self.diff_ids }
+        Context {
+            catalogers: &self.catalogers,
+            limits: &self.limits,
+            budget: &self.budget,
+            diff_ids: self.diff_ids,
+            captures: self.cache.is_some(),
+        }
     }
 
     fn report(&self, progress: Progress) {

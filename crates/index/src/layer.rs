@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::package::{Distro, Package, Supplement};
 use crate::vex::VexDocument;
-use crate::{Digest, Entries};
+use crate::{Captures, CatalogerVersion, Digest, Entries};
 
 /// One layer, read once. A pure function of the layer's bytes, the indexer version and the [reading](Self::reading), so
 /// it can be kept for ever under that key and be shared by all images that have the layer.
@@ -30,11 +30,18 @@ pub struct LayerIndex {
     pub findings: Vec<FileFindings>,
     /// Files that a cataloger wanted and that were not read, with the reason.
     pub skipped: Vec<Skipped>,
+    /// The catalogers that read it, in their order.
+    #[serde(default)]
+    pub catalogers: Vec<CatalogerVersion>,
+    /// What is kept of the contents, so that other catalogers can take over: only if there is a cache to keep it, and
+    /// not in the results of [`LayerCache::get`](crate::LayerCache::get) that leave it out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub captures: Option<Captures>,
 }
 
 impl LayerIndex {
     /// Version of this type's serialised form. A cache entry of another format is a miss.
-    pub const FORMAT: u32 = 1;
+    pub const FORMAT: u32 = 2;
 }
 
 /// How a layer was read.

@@ -24,6 +24,11 @@ pub struct Limits {
     pub file_size: u64,
     /// Bytes of such files held at one time by all layers together.
     pub buffered: u64,
+    /// Bytes of a file that is kept with the layer's index, so that an upgraded cataloger can read it again. The largest
+    /// texts that name packages are a system's database (2 MiB on a desktop) and lock files.
+    pub captured_file: u64,
+    /// Bytes of such files of one layer, before they are compressed.
+    pub captured: u64,
     /// Packages of one layer, its VEX statements counted like them.
     pub packages: usize,
     /// Inflated bytes of a layer's table of contents; a layer with a larger one is read whole. Tools write about 250
@@ -47,6 +52,8 @@ impl Default for Limits {
             zstd_window_log: 27,
             file_size: 96 << 20,
             buffered: 128 << 20,
+            captured_file: 4 << 20,
+            captured: 32 << 20,
             packages: 500_000,
             table_of_contents: 128 << 20,
             document_size: 16 << 20,

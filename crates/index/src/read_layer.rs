@@ -3,7 +3,8 @@
 use std::io::{self, Read};
 
 use crate::budget::{Budget, Buffer};
-use crate::cataloger::{Chosen, Selection};
+use crate::capture::{Capturing, Seen};
+use crate::cataloger::{Chosen, LEADING_BYTES, Selection};
 use crate::inflate::{BlobFacts, Cancelled, Chunks, Hasher, Inflated, Inflater, OverLimit, Stop, pipe};
 use crate::paths::normalise;
 use crate::tar::{TarError, TarReader, TypeFlag};
@@ -50,7 +51,8 @@ pub fn read_layer(
     catalogers: &Catalogers,
     limits: &Limits,
 ) -> Result<LayerIndex> {
-    let context = Context { catalogers, limits, budget: &Budget::new(limits.buffered), diff_ids: DiffIds::Verified };
+    let budget = &Budget::new(limits.buffered);
+    let context = Context { catalogers, limits, budget, diff_ids: DiffIds::Verified, captures: false };
     context.read(reader, descriptor, Box::new(|_| false))
 }
 
@@ -60,9 +62,16 @@ pub(crate) struct Context<'a> {
     pub(crate) limits: &'a Limits,
     pub(crate) budget: &'a Budget,
     pub(crate) diff_ids: DiffIds,
+    /// Contents are kept for an upgrade of the catalogers.
+    pub(crate) captures: bool,
 }
 
 impl Context<'_> {
+    /// Bytes of a file that is held whole while it is read.
+    pub(crate) fn held_size(&self) -> u64 {
+        self.limits.file_size.min(self.limits.buffered)
+    }
+
     /// As [`read_layer`]; `stop` is told of progress and may end the work.
     pub(crate) fn read(&self, reader: impl Read, descriptor: &Descriptor, stop: Stop) -> Result<LayerIndex> {
         let read = self.open(reader, descriptor, stop).and_then(|inflater| self.walk(inflater, descriptor));
@@ -130,6 +139,8 @@ impl Context<'_> {
             entries: walk.index.entries,
             findings: walk.index.findings,
             skipped: walk.index.skipped,
+            catalogers: self.catalogers.versions().to_vec(),
+            captures: walk.captures.and_then(|captures| captures.finish(self.catalogers.leading())),
         })
     }
 }
@@ -180,7 +191,7 @@ impl Gathered {
         &mut self,
         context: &Context<'_>,
         file: &File<'_>,
-        selection: &Selection,
+        selection: &[(usize, bool)],
         mut contents: impl FnMut(&mut dyn FnMut(&mut Contents<'_>) -> Result<(), Problem>) -> Result<(), Problem>,
     ) -> Result<(), TarError> {
         for &selected in selection {
@@ -259,6 +270,30 @@ impl Gathered {
         Ok(())
     }
 
+    fn count(&mut self, context: &Context<'_>, packages: usize) -> Result<(), TarError> {
+        self.packages += packages;
+        if self.packages > context.limits.packages {
+            let message = format!("more than {} packages (packages)", context.limits.packages);
+            return Err(TarError::Stream(io::Error::other(OverLimit(message))));
+        }
+        Ok(())
+    }
+
+    /// Adds what was found before.
+    pub(crate) fn keep(
+        &mut self,
+        context: &Context<'_>,
+        findings: impl IntoIterator<Item = FileFindings>,
+        skipped: impl IntoIterator<Item = Skipped>,
+    ) -> Result<(), TarError> {
+        for findings in findings {
+            self.count(context, findings.packages.len())?;
+            self.findings.push(findings);
+        }
+        self.skipped.extend(skipped);
+        Ok(())
+    }
+
     /// Takes back what was found in a file of this path: a later entry of the same layer stands in its place.
     fn forget(&mut self, path: &str) {
         self.findings.retain(|findings| findings.path != path);
@@ -272,8 +307,11 @@ pub(crate) struct Walk<'a> {
     pub(crate) index: Gathered,
     small: Vec<u8>,
     large: Buffer,
+    /// Whether the file at hand is stored with holes.
+    sparse: bool,
     /// Files that something was found in, to notice one that is written twice.
     found: std::collections::HashSet<String>,
+    captures: Option<Capturing>,
 }
 
 impl<'a> Walk<'a> {
@@ -283,7 +321,9 @@ impl<'a> Walk<'a> {
             index: Gathered::default(),
             small: Vec::new(),
             large: Buffer::default(),
+            sparse: false,
             found: Default::default(),
+            captures: context.captures.then(|| Capturing::new(context.limits)),
         }
     }
 
@@ -304,6 +344,14 @@ impl<'a> Walk<'a> {
                 continue;
             }
             let file = File { path: &path, size: entry.size, executable: entry.mode & 0o111 != 0 };
+            self.sparse = entry.sparse.is_some();
+            if entry.size > self.context.held_size() {
+                if let Some(captures) = &mut self.captures {
+                    let (executable, sparse) = (file.executable, self.sparse);
+                    let (entry, bytes) = (self.index.entries.len() - 1, tar.peek(LEADING_BYTES)?);
+                    captures.add(Seen { entry, executable, sparse, bytes, held: false, by: &selection });
+                }
+            }
             match &entry.sparse {
                 Some(map) => self.file(&mut map.expand(&mut tar, entry.size), &file, &selection)?,
                 None => self.file(&mut tar, &file, &selection)?,
@@ -361,7 +409,7 @@ impl<'a> Walk<'a> {
     }
 
     fn catalog(&mut self, reader: &mut dyn Read, file: &File<'_>, selection: &Selection) -> Result<(), TarError> {
-        let limit = self.context.limits.file_size.min(self.context.limits.buffered);
+        let limit = self.context.held_size();
         if file.size > limit {
             return self.index.catalog_passing(self.context, file, selection, reader, limit);
         }
@@ -373,6 +421,11 @@ impl<'a> Walk<'a> {
         };
         append(reader, bytes)?;
         let bytes = &*bytes;
+        if let Some(captures) = &mut self.captures {
+            let entry = self.index.entries.len() - 1;
+            let (executable, sparse) = (file.executable, self.sparse);
+            captures.add(Seen { entry, executable, sparse, bytes, held: true, by: selection });
+        }
         self.index.catalog(self.context, file, selection, |catalog| catalog(&mut Contents::held(bytes)))
     }
 }

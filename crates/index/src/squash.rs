@@ -137,10 +137,9 @@ pub(crate) fn squash(layers: &[SquashLayer<'_>], catalogers: &Catalogers) -> Squ
             content
         });
     }
-    // Hard links were noticed by their payload only.
-    for &node in tree.linked() {
-        places.push((tree.payload(node), node));
-    }
+    // Hard links were noticed by their payload only. One that was written over since may have none.
+    let linked = tree.linked().iter().map(|&node| (tree.payload(node), node));
+    places.extend(linked.filter(|(payload, _)| *payload != Tree::NOTHING));
     places.sort_unstable();
     places.dedup();
 

@@ -7,7 +7,9 @@ use http::{HeaderMap, Method, StatusCode};
 use serde_json::json;
 use supercargo_engine::{Backoff, Engine, Options, RetryPolicy, Summary, Watch};
 use supercargo_events::{DistributionSource, Request, SourceConfig};
-use supercargo_registry::index::{BaseEvidence, Indexer};
+use supercargo_registry::index::{
+    BaseEvidence, Cataloger, Catalogers, Contents, File, Findings, Indexer, Interest, Package, Problem as FileProblem,
+};
 use supercargo_registry::{Credential, OciRegistry, Registry, Retry, TransportConfig};
 use supercargo_store::{
     ImageFilter, Page, PlaceFilter, Problem, ProblemFilter, ProblemState, SqliteOptions, SqliteStore, Store,
@@ -35,8 +37,12 @@ fn registry(server: &RegistryServer, credential: Credential) -> Arc<dyn Registry
 }
 
 fn engine(store: &Arc<SqliteStore>, registry: Arc<dyn Registry>) -> Engine {
+    engine_with(store, registry, Catalogers::all())
+}
+
+fn engine_with(store: &Arc<SqliteStore>, registry: Arc<dyn Registry>, catalogers: Catalogers) -> Engine {
     let store: Arc<dyn Store> = Arc::clone(store) as Arc<dyn Store>;
-    let indexer = Indexer::new().with_cache(store.layer_cache());
+    let indexer = Indexer::new().with_catalogers(catalogers).with_cache(store.layer_cache());
     let quick = Backoff { base: Duration::from_millis(2), cap: Duration::from_millis(4) };
     let retry = RetryPolicy { backoff: quick, pause: quick, refused_pause: quick, ..RetryPolicy::default() };
     Engine::builder(store, Arc::new(indexer))
@@ -74,6 +80,56 @@ async fn a_rebuilt_image_costs_its_new_layer_only() {
     assert_eq!(sail(&store, &server).await.counters.gone, 1);
     let tags = store.tags(&PlaceFilter::default(), &Page::default()).await.unwrap().items;
     assert_eq!(tags.iter().map(|tag| tag.tag.as_str()).collect::<Vec<_>>(), ["2.0"]);
+    server.shutdown().await;
+}
+
+/// Names the seed of an image, as its release does it.
+#[derive(Debug)]
+struct Seeds(u32);
+
+impl Cataloger for Seeds {
+    fn name(&self) -> &'static str {
+        "seeds"
+    }
+
+    fn version(&self) -> u32 {
+        self.0
+    }
+
+    fn interest(&self) -> Interest {
+        Interest::new().path("app/seed")
+    }
+
+    fn catalog(&self, _: &File<'_>, contents: &mut Contents<'_>, found: &mut Findings) -> Result<(), FileProblem> {
+        let (name, version) = (contents.text()?.into_owned(), self.0.to_string());
+        found.package(Package { kind: "generic".into(), name, version, ..Package::default() });
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_new_release_of_a_cataloger_indexes_everything_again_and_fetches_no_layer() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = RegistryServer::start().await.unwrap();
+    let images = [image("one"), image("two")];
+    for (image, tag) in images.iter().zip(["1.0", "2.0"]) {
+        server.push(image, "team/app", tag);
+    }
+    for release in [1, 2] {
+        // The database is all that one release leaves to the next.
+        let store = open(&directory).await;
+        let catalogers = Catalogers::all().with(Seeds(release));
+        let engine = engine_with(&store, registry(&server, Credential::Anonymous), catalogers);
+        assert_eq!(settle(&engine).await.counters.indexed, 2);
+        for (image, seed) in images.iter().zip(["one", "two"]) {
+            let stored = store.image(&image.manifest.digest().parse().unwrap()).await.unwrap().expect("it was indexed");
+            let packages: Vec<_> = stored.metadata.packages.iter().map(|package| package.purl.clone()).collect();
+            assert_eq!(packages, [format!("pkg:generic/{seed}@{release}")]);
+            assert_eq!(stored.metadata.distro.as_ref().map(|distro| distro.id.as_str()), Some("debian"));
+            assert_eq!([0, 1].map(|layer| server.blob_requests(image.layer_digest(layer))), [1, 1]);
+        }
+        store.close().await.unwrap();
+    }
     server.shutdown().await;
 }
 

@@ -86,6 +86,34 @@ impl Interest {
     }
 }
 
+impl Interest {
+    /// 16 hexadecimal digits that another interest does not have.
+    pub(super) fn hash(&self) -> String {
+        use sha2::{Digest as _, Sha256};
+        let mut hash = Sha256::new();
+        // Each part with its length: no two interests are the same bytes.
+        let mut add = |kind: u8, number: usize, bytes: &[u8]| {
+            hash.update([kind]);
+            hash.update((number as u64).to_be_bytes());
+            hash.update((bytes.len() as u64).to_be_bytes());
+            hash.update(bytes);
+        };
+        for pattern in &self.patterns {
+            add(b'p', usize::from(pattern.any_case), pattern.text.as_bytes());
+        }
+        for leading in &self.leading {
+            add(if leading.by_content { b'c' } else { b'l' }, leading.offset, leading.bytes);
+        }
+        for path in &self.well_known {
+            add(b'w', 0, path.as_bytes());
+        }
+        for parent in &self.one_below {
+            add(b'b', 0, parent.as_bytes());
+        }
+        hash.finalize()[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
 impl Pattern {
     /// Whether `path` matches.
     pub(super) fn matches(&self, path: &str) -> bool {

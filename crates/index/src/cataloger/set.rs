@@ -4,8 +4,10 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::Cataloger;
-use super::interest::{LEADING_BYTES, Pattern};
+use super::interest::{Interest, LEADING_BYTES, Pattern};
 use crate::catalogers;
 
 /// A set of catalogers with one matcher over all their interests.
@@ -19,6 +21,7 @@ pub struct Catalogers {
 struct Inner {
     catalogers: Vec<Arc<dyn Cataloger>>,
     version: String,
+    versions: Vec<CatalogerVersion>,
     /// Patterns whose last segment is literal, by that segment in lower case.
     by_name: HashMap<Box<str>, Vec<Rule>>,
     /// Patterns whose last segment has a `*`, by the last byte of its literal end, in lower case.
@@ -30,6 +33,17 @@ struct Inner {
     leading: Vec<LeadingRule>,
     well_known: Vec<(usize, &'static str)>,
     one_below: Vec<(usize, &'static str)>,
+}
+
+/// A cataloger as it read a layer. Another one that is equal finds the same.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct CatalogerVersion {
+    /// [`Cataloger::name`].
+    pub name: String,
+    /// [`Cataloger::version`].
+    pub version: u32,
+    /// A hash of its [interest](Cataloger::interest): the files that it wanted.
+    pub interest: String,
 }
 
 struct Rule {
@@ -64,8 +78,19 @@ impl Catalogers {
     ///
     /// If two have the same name.
     pub fn of(catalogers: Vec<Arc<dyn Cataloger>>) -> Self {
+        let interests: Vec<_> = catalogers.iter().map(|cataloger| cataloger.interest()).collect();
+        let versions: Vec<_> = catalogers
+            .iter()
+            .zip(&interests)
+            .map(|(cataloger, interest)| CatalogerVersion {
+                name: cataloger.name().to_owned(),
+                version: cataloger.version(),
+                interest: interest.hash(),
+            })
+            .collect();
         let mut inner = Inner {
-            version: version(&catalogers),
+            version: version(&versions),
+            versions,
             by_name: HashMap::new(),
             by_last_byte: HashMap::new(),
             by_first_byte: HashMap::new(),
@@ -75,11 +100,11 @@ impl Catalogers {
             one_below: Vec::new(),
             catalogers,
         };
-        for index in 0..inner.catalogers.len() {
+        for (index, interest) in interests.into_iter().enumerate() {
             let name = inner.catalogers[index].name();
             let twice = inner.catalogers[..index].iter().any(|other| other.name() == name);
             assert!(!twice, "two catalogers are named {name}");
-            inner.add(index);
+            inner.add(index, interest);
         }
         Self { inner: Arc::new(inner) }
     }
@@ -95,6 +120,11 @@ impl Catalogers {
     /// The indexer version: changes whenever the same layer may give other findings.
     pub fn version(&self) -> &str {
         &self.inner.version
+    }
+
+    /// The catalogers, in their order.
+    pub fn versions(&self) -> &[CatalogerVersion] {
+        &self.inner.versions
     }
 
     /// The catalogers' names, in their order.
@@ -153,8 +183,12 @@ impl Catalogers {
                 Some(file) => **file == *path,
                 None => true,
             };
-            if wanted && !selection.iter().any(|(index, _)| *index == cataloger) {
-                chosen.insert(directory.into(), path.into());
+            if !wanted {
+                continue;
+            }
+            // Chosen even if it is wanted anyway: which file it is must not depend on who else asks.
+            chosen.entry(directory.into()).or_insert_with(|| path.into());
+            if !selection.iter().any(|(index, _)| *index == cataloger) {
                 selection.push((cataloger, false));
             }
         }
@@ -169,6 +203,11 @@ impl Catalogers {
                 selection.push((rule.cataloger, rule.by_content));
             }
         }
+    }
+
+    /// The leading bytes that are looked for, with their offsets.
+    pub(crate) fn leading(&self) -> impl Iterator<Item = (usize, &'static [u8])> {
+        self.inner.leading.iter().map(|rule| (rule.offset, rule.bytes))
     }
 
     /// How many leading bytes decide.
@@ -207,8 +246,7 @@ impl Rule {
 }
 
 impl Inner {
-    fn add(&mut self, cataloger: usize) {
-        let interest = self.catalogers[cataloger].interest();
+    fn add(&mut self, cataloger: usize, interest: Interest) {
         for pattern in interest.patterns {
             let (literal, whole) = pattern.last_literal();
             let rules = match literal.bytes().last() {
@@ -232,13 +270,13 @@ impl Inner {
     }
 }
 
-/// `<format of a layer index>-<16 hex digits>` over the names and versions, in their order.
-fn version(catalogers: &[Arc<dyn Cataloger>]) -> String {
+/// `<format of a layer index>-<16 hex digits>` over the names, versions and interests, in their order.
+fn version(catalogers: &[CatalogerVersion]) -> String {
     use sha2::{Digest as _, Sha256};
     let mut hash = Sha256::new();
     hash.update(crate::LayerIndex::FORMAT.to_be_bytes());
-    for cataloger in catalogers {
-        hash.update(format!("{}={}\n", cataloger.name(), cataloger.version()));
+    for CatalogerVersion { name, version, interest } in catalogers {
+        hash.update(format!("{name}={version}={interest}\n"));
     }
     let hash: String = hash.finalize()[..8].iter().map(|byte| format!("{byte:02x}")).collect();
     format!("{}-{hash}", crate::LayerIndex::FORMAT)

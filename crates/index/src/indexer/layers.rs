@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::{Indexer, Progress};
 use crate::inflate::Stop;
 use crate::lazy::{self, Ranges, Unread};
+use crate::upgrade::upgrade;
 use crate::{
     Descriptor, DiffIds, Digest, Error, ErrorKind, ImageSource, LayerBlob, LayerIndex, LayerKey, LayerReading,
     LazyLayers, Result,
@@ -87,7 +88,10 @@ async fn read_one(
         cached.reading.is_whole() && (cached.diff_id.is_some() || indexer.diff_ids == DiffIds::Claimed)
     };
     if let Some(cached) = cached(indexer, layer, &key, fits).await {
-        return Ok(cached);
+        return Ok(LayerIndex { captures: None, ..cached });
+    }
+    if let Some(upgraded) = upgraded(indexer, layer, &key, fits).await {
+        return Ok(LayerIndex { captures: None, ..upgraded });
     }
     if let Some(index) = by_contents(indexer, source, layer).await? {
         return Ok(index);
@@ -114,7 +118,8 @@ async fn read_one(
         }
     }?;
     keep(indexer, &key, &index).await;
-    Ok(index)
+    // Of use to a cache only, and not small.
+    Ok(LayerIndex { captures: None, ..index })
 }
 
 /// The layer under `key`, if the cache has it.
@@ -126,12 +131,34 @@ async fn cached(
 ) -> Option<LayerIndex> {
     // A cache that fails costs time, not the image.
     let cached = indexer.cache.as_ref()?.get(key).await.ok().flatten()?;
-    let same = cached.format == LayerIndex::FORMAT && cached.digest == *layer.digest() && cached.size == layer.size();
-    if !same || !fits(&cached) {
+    if !is_of(&cached, layer) || !fits(&cached) {
         return None;
     }
     indexer.report(Progress::Cached { bytes: layer.size() });
     Some(cached)
+}
+
+/// The layer as these catalogers would read it, by what others kept of it.
+async fn upgraded(
+    indexer: &Indexer,
+    layer: &Descriptor,
+    key: &LayerKey,
+    fits: impl Fn(&LayerIndex) -> bool,
+) -> Option<LayerIndex> {
+    let other = indexer.cache.as_ref()?.get_any(layer.digest()).await.ok().flatten()?;
+    if !is_of(&other, layer) || !fits(&other) {
+        return None;
+    }
+    let upgraded =
+        on_a_thread(indexer, layer, move |indexer, _, stop| Ok(upgrade(&indexer.context(), other, || stop(0))));
+    let upgraded = upgraded.ok()?.await.ok()??;
+    indexer.report(Progress::Cached { bytes: layer.size() });
+    keep(indexer, key, &upgraded).await;
+    Some(upgraded)
+}
+
+fn is_of(cached: &LayerIndex, layer: &Descriptor) -> bool {
+    cached.format == LayerIndex::FORMAT && cached.digest == *layer.digest() && cached.size == layer.size()
 }
 
 async fn keep(indexer: &Indexer, key: &LayerKey, index: &LayerIndex) {
@@ -224,7 +251,7 @@ fn on_a_thread<T: Send + 'static>(
     let cancelled = Arc::new(AtomicBool::new(false));
     let (done, result) = oneshot::channel();
     let thread = std::thread::Builder::new().name("layer".into());
-    let work = {
+    let run = {
         let (indexer, layer, cancelled) = (indexer.clone(), layer.clone(), Arc::clone(&cancelled));
         move || {
             let index = catch_unwind(AssertUnwindSafe(|| read(&indexer, &layer, reporting(&indexer, cancelled))));
@@ -236,7 +263,7 @@ fn on_a_thread<T: Send + 'static>(
             let _ = done.send(index);
         }
     };
-    thread.spawn(work).map_err(|error| Error::from_source("start a thread for a layer", true, error))?;
+    thread.spawn(run).map_err(|error| Error::from_source("start a thread for a layer", true, error))?;
     let cancel = CancelOnDrop(cancelled);
     Ok(Box::pin(async move {
         let _cancel = cancel;

@@ -39,6 +39,9 @@ pub(crate) fn read(
         entries: walk.index.entries,
         findings: walk.index.findings,
         skipped: walk.index.skipped,
+        catalogers: context.catalogers.versions().to_vec(),
+        // A layer that is read in parts is not brought up to date by what was kept of it.
+        captures: None,
     };
     Ok((index, streams.into_ranges().received()))
 }

@@ -76,6 +76,13 @@ fn a_database_behind_links_is_found_and_one_beside_them_is_not() {
 }
 
 #[test]
+fn a_hard_link_that_is_written_over_is_no_link_any_more() {
+    let link = || dpkg(&[("bash", "5")]).hard_link("opt/db", "var/lib/dpkg/status");
+    assert_eq!(debs([link(), Layer::new().file("opt/db", "notes")]), ["bash 5 @0"]);
+    assert_eq!(debs([link().file("opt/db", "notes")]), ["bash 5 @0"]);
+}
+
+#[test]
 fn entries_written_through_a_link_land_where_it_leads() {
     let usr_merged = [
         Layer::new().directory("usr/lib").symlink("lib", "usr/lib"),

@@ -51,6 +51,17 @@ fn file(path: &str, contents: &[u8]) -> Vec<u8> {
     [header(path, b'0', &octal(contents.len())), padded(contents)].concat()
 }
 
+/// A file as GNU tar stores it if it ends in a hole of this many bytes.
+pub(crate) fn sparse(path: &str, contents: &[u8], hole: usize) -> Vec<u8> {
+    let mut block = header(path, b'S', &octal(contents.len()));
+    block[257..265].copy_from_slice(b"ustar  \0");
+    block[386..398].copy_from_slice(b"00000000000\0");
+    block[398..409].copy_from_slice(&octal(contents.len()));
+    block[483..494].copy_from_slice(&octal(contents.len() + hole));
+    checksum(&mut block);
+    [block, padded(contents)].concat()
+}
+
 fn pax(records: &[(&str, &str)]) -> Vec<u8> {
     let body: String = records
         .iter()
@@ -143,13 +154,7 @@ fn links_and_directories_have_no_contents_whatever_their_size() {
 #[test]
 fn sparse_files_are_read_with_their_holes() {
     let status = b"Package: bash\nStatus: install ok installed\nVersion: 5\nArchitecture: amd64\nMaintainer: x\n";
-    let mut block = header("var/lib/dpkg/status", b'S', &octal(status.len()));
-    block[257..265].copy_from_slice(b"ustar  \0");
-    block[386..398].copy_from_slice(b"00000000000\0");
-    block[398..409].copy_from_slice(&octal(status.len()));
-    block[483..494].copy_from_slice(&octal(status.len() + 4096));
-    checksum(&mut block);
-    let tar = [block, padded(status), file("after", b"x"), END.to_vec()].concat();
+    let tar = [sparse("var/lib/dpkg/status", status, 4096), file("after", b"x"), END.to_vec()].concat();
     let layer = read(&tar).expect("is read");
     assert_eq!(paths(&layer), ["var/lib/dpkg/status", "after"]);
     assert_eq!(layer.entries.get(0).expect("is there").size, status.len() as u64 + 4096);

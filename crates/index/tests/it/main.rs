@@ -7,3 +7,4 @@ mod lazy;
 mod serialised;
 mod support;
 mod unpacked;
+mod upgrade;

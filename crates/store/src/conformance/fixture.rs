@@ -158,5 +158,7 @@ pub fn layer(number: u32) -> LayerIndex {
         entries: supercargo_index::Entries::default(),
         findings: Vec::new(),
         skipped: Vec::new(),
+        catalogers: Vec::new(),
+        captures: None,
     }
 }

@@ -137,6 +137,7 @@ pub fn cases() -> Vec<(&'static str, Case)> {
         }
         upkeep::{
             layers_are_cached,
+            a_layer_of_any_indexer_is_the_one_used_last,
             unused_layers_go_first,
             retention_removes_what_is_old_only,
             pruned_images_can_come_back,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use supercargo_index::{LayerIndex, LayerKey};
+use supercargo_index::{Captures, LayerIndex, LayerKey};
 
 use super::fixture::{INDEXER, claim_one, digest, failure, image, layer, openssl, package, push, repository};
 use super::images::stored;
@@ -38,6 +38,28 @@ pub(super) async fn layers_are_cached(subject: &Subject) -> Outcome {
     let newer = LayerIndex { size: 11, ..layer(1) };
     cached(cache.put(&key(1), &newer).await)?;
     assert_eq!(cached(cache.get(&key(1)).await)?, Some(newer));
+    Ok(())
+}
+
+pub(super) async fn a_layer_of_any_indexer_is_the_one_used_last(subject: &Subject) -> Outcome {
+    let cache = subject.store.layer_cache();
+    assert_eq!(cached(cache.get_any(&digest(1)).await)?, None);
+    let by = |indexer: &str| LayerKey { indexer: indexer.to_owned(), ..key(1) };
+    let of = |size: u8| LayerIndex {
+        size: size.into(),
+        captures: Some(Captures::from(vec![size; size.into()])),
+        ..layer(1)
+    };
+    cached(cache.put(&by("2-a"), &of(100)).await)?;
+    cached(cache.put(&by("2-b"), &of(200)).await)?;
+    cached(cache.put(&key(2), &layer(2)).await)?;
+    // Captures and all; of two that were put at one time, the later.
+    assert_eq!(cached(cache.get_any(&digest(1)).await)?, Some(of(200)));
+    subject.clock.advance(2 * DAY);
+    let used = cached(cache.get(&by("2-a")).await)?.expect("it was put");
+    assert_eq!(LayerIndex { captures: of(100).captures, ..used }, of(100));
+    assert_eq!(cached(cache.get_any(&digest(1)).await)?, Some(of(100)));
+    assert_eq!(cached(cache.get_any(&digest(3)).await)?, None);
     Ok(())
 }
 

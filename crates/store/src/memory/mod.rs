@@ -459,6 +459,10 @@ fn delivery_record(row: &DeliveryRow) -> Result<DeliveryRecord> {
     })
 }
 
+fn is_current(layer: &LayerIndex) -> bool {
+    layer.format == LayerIndex::FORMAT
+}
+
 #[derive(Debug)]
 struct Layers(MemoryStore);
 
@@ -470,15 +474,24 @@ impl LayerCache for Layers {
             row.used_at = now;
             Arc::clone(&row.layer)
         });
-        let current = layer.filter(|layer| layer.format == LayerIndex::FORMAT);
+        let current = layer.filter(|layer| is_current(layer));
         Ok(current.map(|layer| LayerIndex::clone(&layer)))
+    }
+
+    async fn get_any(&self, digest: &Digest) -> supercargo_index::Result<Option<LayerIndex>> {
+        let state = self.0.state();
+        let current = state.layers.iter().filter(|(key, row)| key.digest == *digest && is_current(&row.layer));
+        let newest = current.max_by_key(|(_, row)| (row.used_at, row.number));
+        Ok(newest.map(|(_, row)| LayerIndex::clone(&row.layer)))
     }
 
     async fn put(&self, key: &LayerKey, layer: &LayerIndex) -> supercargo_index::Result<()> {
         let failed = |error| supercargo_index::Error::from_source("cache layer", false, error);
-        let bytes = crate::codec::encode(layer).map_err(failed)?.len() as u64;
-        let row = LayerRow { layer: Arc::new(layer.clone()), bytes, used_at: self.0.now() };
-        self.0.state().layers.insert(key.clone(), row);
+        let bytes = crate::codec::encode_layer(layer.clone()).map_err(failed)?.len() as u64;
+        let used_at = self.0.now();
+        let mut state = self.0.state();
+        let number = state.number();
+        state.layers.insert(key.clone(), LayerRow { number, layer: Arc::new(layer.clone()), bytes, used_at });
         Ok(())
     }
 }

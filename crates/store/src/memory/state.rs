@@ -58,6 +58,7 @@ pub(super) struct ImageRow {
 
 #[derive(Debug)]
 pub(super) struct LayerRow {
+    pub(super) number: i64,
     pub(super) layer: Arc<supercargo_index::LayerIndex>,
     pub(super) bytes: u64,
     pub(super) used_at: i64,

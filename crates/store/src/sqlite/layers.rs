@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use sqlx::Row;
-use supercargo_index::{LayerCache, LayerIndex, LayerKey};
+use supercargo_index::{Digest, LayerCache, LayerIndex, LayerKey};
 
 use super::connection::Database;
 use super::sql::{SqlResult, number};
@@ -21,17 +21,21 @@ pub(super) struct SqliteLayerCache(pub(super) Database);
 #[async_trait]
 impl LayerCache for SqliteLayerCache {
     async fn get(&self, key: &LayerKey) -> supercargo_index::Result<Option<LayerIndex>> {
-        get(&self.0, key).await.map_err(|error| failed("read cached layer", key, error))
+        get(&self.0, key).await.map_err(|error| failed("read cached layer", &key.digest, error))
+    }
+
+    async fn get_any(&self, digest: &Digest) -> supercargo_index::Result<Option<LayerIndex>> {
+        get_any(&self.0, digest).await.map_err(|error| failed("read cached layer", digest, error))
     }
 
     async fn put(&self, key: &LayerKey, layer: &LayerIndex) -> supercargo_index::Result<()> {
-        put(&self.0, key, layer).await.map_err(|error| failed("cache layer", key, error))
+        put(&self.0, key, layer).await.map_err(|error| failed("cache layer", &key.digest, error))
     }
 }
 
-fn failed(what: &str, key: &LayerKey, error: crate::Error) -> supercargo_index::Error {
+fn failed(what: &str, digest: &Digest, error: crate::Error) -> supercargo_index::Error {
     let retryable = error.is_retryable();
-    supercargo_index::Error::from_source(format!("{what} {}", key.digest), retryable, error)
+    supercargo_index::Error::from_source(format!("{what} {digest}"), retryable, error)
 }
 
 async fn get(database: &Database, key: &LayerKey) -> Result<Option<LayerIndex>> {
@@ -67,6 +71,32 @@ async fn get(database: &Database, key: &LayerKey) -> Result<Option<LayerIndex>> 
     Ok(Some(layer))
 }
 
+/// Whichever was used last. This is not noted as a use: what is made of it is put under a key of its own, and the
+/// older one may go.
+async fn get_any(database: &Database, digest: &Digest) -> Result<Option<LayerIndex>> {
+    let bound = digest.to_string();
+    let body = database
+        .read("read cached layer", |connection| {
+            Box::pin(async move {
+                sqlx::query_scalar::<_, Vec<u8>>(
+                    "SELECT body FROM layers WHERE digest = ? AND format = ? ORDER BY used_at DESC, id DESC LIMIT 1",
+                )
+                .bind(bound)
+                .bind(LayerIndex::FORMAT)
+                .fetch_optional(connection)
+                .await
+                .sql()
+            })
+        })
+        .await?;
+    let Some(body) = body else { return Ok(None) };
+    let Ok(layer) = codec::blocking(move || codec::decode_layer(&body)).await else {
+        tracing::warn!(%digest, "cached layer is unreadable");
+        return Ok(None);
+    };
+    Ok(Some(layer))
+}
+
 async fn touch(tx: &mut super::connection::Tx<'_>, id: i64) -> Result<()> {
     let now = tx.now;
     sqlx::query("UPDATE layers SET used_at = ? WHERE id = ?")
@@ -81,7 +111,7 @@ async fn touch(tx: &mut super::connection::Tx<'_>, id: i64) -> Result<()> {
 async fn put(database: &Database, key: &LayerKey, layer: &LayerIndex) -> Result<()> {
     let key = key.clone();
     let layer = layer.clone();
-    let body = codec::blocking(move || codec::encode(&layer)).await?;
+    let body = codec::blocking(move || codec::encode_layer(layer)).await?;
     database
         .write("cache layer", move |tx| {
             Box::pin(async move {
