@@ -4,7 +4,6 @@ mod completions;
 #[cfg(feature = "demo")]
 mod demo;
 mod generator;
-mod generator;
 mod images;
 mod index;
 mod list;

@@ -345,12 +345,12 @@ impl<'a> Walk<'a> {
             }
             let file = File { path: &path, size: entry.size, executable: entry.mode & 0o111 != 0 };
             self.sparse = entry.sparse.is_some();
-            if entry.size > self.context.held_size() {
-                if let Some(captures) = &mut self.captures {
-                    let (executable, sparse) = (file.executable, self.sparse);
-                    let (entry, bytes) = (self.index.entries.len() - 1, tar.peek(LEADING_BYTES)?);
-                    captures.add(Seen { entry, executable, sparse, bytes, held: false, by: &selection });
-                }
+            if entry.size > self.context.held_size()
+                && let Some(captures) = &mut self.captures
+            {
+                let (executable, sparse) = (file.executable, self.sparse);
+                let (entry, bytes) = (self.index.entries.len() - 1, tar.peek(LEADING_BYTES)?);
+                captures.add(Seen { entry, executable, sparse, bytes, held: false, by: &selection });
             }
             match &entry.sparse {
                 Some(map) => self.file(&mut map.expand(&mut tar, entry.size), &file, &selection)?,
