@@ -345,7 +345,8 @@ fn details(
         tags: source.tags(),
         digest: document.digest,
         media_type: document.media_type,
-        size: manifest.config().size() + manifest.layers().iter().map(crate::Descriptor::size).sum::<u64>(),
+        // Layers have the sizes that are claimed, or they would have been refused; a configuration may lie.
+        size: manifest.layers().iter().map(crate::Descriptor::size).fold(manifest.config().size(), u64::saturating_add),
         platform: Platform {
             os: config.os.clone(),
             architecture: config.architecture.clone(),

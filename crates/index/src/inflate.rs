@@ -190,6 +190,12 @@ impl<R: Read> Decoder<R> {
             Self::Zstd(decoder) => decoder.read(buffer),
         }
     }
+
+    /// Whether `error` is the decoder's word for a frame that wants a larger window than it may have. The crate hands
+    /// on the library's message and nothing else.
+    fn wants_window(&self, error: &io::Error) -> bool {
+        matches!(self, Self::Zstd(_)) && error.to_string() == "Frame requires too much memory for decoding"
+    }
 }
 
 /// The inflated tar, chunk by chunk.
@@ -217,6 +223,7 @@ pub(crate) struct Inflater<R: Read> {
     total: u64,
     layer_size: u64,
     ratio: u64,
+    zstd_window_log: u32,
     /// Bytes that the blob has by its descriptor: one that is longer is not read on for ever.
     at_most: u64,
 }
@@ -241,7 +248,14 @@ impl<R: Read> Inflater<R> {
                 return Err(io::Error::new(io::ErrorKind::Unsupported, format!("{name} compression")));
             }
         };
-        Ok(Self { decoder, total: 0, layer_size: limits.layer_size, ratio: limits.inflation_ratio, at_most })
+        Ok(Self {
+            decoder,
+            total: 0,
+            layer_size: limits.layer_size,
+            ratio: limits.inflation_ratio,
+            zstd_window_log: limits.zstd_window_log,
+            at_most,
+        })
     }
 
     fn check_limits(&self) -> io::Result<()> {
@@ -268,6 +282,11 @@ impl<R: Read> Chunks for Inflater<R> {
                 Ok(0) => break,
                 Ok(n) => filled += n,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if self.decoder.wants_window(&error) => {
+                    let log = self.zstd_window_log;
+                    let message = format!("a zstd frame's window is over 2^{log} bytes (zstd_window_log)");
+                    return Err(io::Error::other(OverLimit(message)));
+                }
                 Err(error) => return Err(error),
             }
         }

@@ -7,7 +7,7 @@ use crate::capture::{Capturing, Seen};
 use crate::cataloger::{Chosen, LEADING_BYTES, Selection};
 use crate::inflate::{BlobFacts, Cancelled, Chunks, Hasher, Inflated, Inflater, OverLimit, Stop, pipe};
 use crate::paths::normalise;
-use crate::tar::{TarError, TarReader, TypeFlag};
+use crate::tar::{EndsWithin, TarError, TarReader, TypeFlag};
 use crate::tee::tee;
 use crate::{
     Catalogers, Contents, Descriptor, DiffIds, Entries, EntryKind, Error, ErrorKind, File, FileFindings, Findings,
@@ -170,6 +170,9 @@ pub(crate) fn stream_error(error: io::Error) -> Error {
     if let Some(OverLimit(message)) = error.get_ref().and_then(|inner| inner.downcast_ref()) {
         return Error::new(ErrorKind::LimitExceeded, message.clone());
     }
+    if is::<EndsWithin>(&error) {
+        return Error::new(ErrorKind::Malformed, EndsWithin.to_string());
+    }
     // The blob is whole and has its digest, so this is the decoder's word on what it holds.
     Error::new(ErrorKind::Malformed, "inflate it").with_source(error)
 }
@@ -225,6 +228,20 @@ impl Gathered {
             let unread = || (Findings::default(), Err(Problem::TooLarge { size: file.size, limit }));
             let (findings, result) = outcome.unwrap_or_else(unread);
             self.record(context, file, selected, findings, result)?;
+        }
+        Ok(())
+    }
+
+    /// Writes down that nobody was let read a file.
+    fn refuse(
+        &mut self,
+        context: &Context<'_>,
+        file: &File<'_>,
+        selection: &Selection,
+        reason: &str,
+    ) -> Result<(), TarError> {
+        for &selected in selection {
+            self.record(context, file, selected, Findings::default(), Err(Problem::malformed(reason)))?;
         }
         Ok(())
     }
@@ -312,6 +329,8 @@ pub(crate) struct Walk<'a> {
     /// Files that something was found in, to notice one that is written twice.
     found: std::collections::HashSet<String>,
     captures: Option<Capturing>,
+    /// Bytes of sparse files that may still be made of holes: a header of 512 bytes can claim any number of them.
+    holes: u64,
 }
 
 impl<'a> Walk<'a> {
@@ -324,6 +343,7 @@ impl<'a> Walk<'a> {
             sparse: false,
             found: Default::default(),
             captures: context.captures.then(|| Capturing::new(context.limits)),
+            holes: context.limits.file_size,
         }
     }
 
@@ -345,6 +365,16 @@ impl<'a> Walk<'a> {
             }
             let file = File { path: &path, size: entry.size, executable: entry.mode & 0o111 != 0 };
             self.sparse = entry.sparse.is_some();
+            if self.sparse {
+                let holes = entry.size.saturating_sub(entry.stored);
+                let Some(left) = self.holes.checked_sub(holes) else {
+                    let reason = format!("{holes} bytes of holes are over what the layer may still have (file_size)");
+                    self.index.refuse(self.context, &file, &selection, &reason)?;
+                    self.found.insert(path);
+                    continue;
+                };
+                self.holes = left;
+            }
             if entry.size > self.context.held_size()
                 && let Some(captures) = &mut self.captures
             {

@@ -44,6 +44,18 @@ pub(crate) enum TarError {
     Stream(std::io::Error),
 }
 
+/// The archive ends where an entry's bytes should be: what a reader of the entry is told.
+#[derive(Debug)]
+pub(crate) struct EndsWithin;
+
+impl std::fmt::Display for EndsWithin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the archive ends within a file")
+    }
+}
+
+impl std::error::Error for EndsWithin {}
+
 impl From<std::io::Error> for TarError {
     fn from(error: std::io::Error) -> Self {
         Self::Stream(error)
@@ -210,7 +222,7 @@ impl<'a, C: Chunks> TarReader<'a, C> {
 
     fn pass_over(&mut self) -> Result<(), TarError> {
         if !self.stream.skip(self.left)? {
-            return Err(TarError::Malformed("the archive ends within a file".into()));
+            return Err(TarError::Malformed(EndsWithin.to_string()));
         }
         // Go accepts an archive that ends where only padding is left to come.
         self.stream.skip(self.padding)?;
@@ -252,7 +264,7 @@ impl<C: Chunks> Read for TarReader<'_, C> {
         }
         let n = self.stream.read(&mut buffer[..n])?;
         if n == 0 {
-            return Err(std::io::Error::new(std::io::ErrorKind::UnexpectedEof, "the archive ends within a file"));
+            return Err(std::io::Error::new(std::io::ErrorKind::UnexpectedEof, EndsWithin));
         }
         self.left -= n as u64;
         Ok(n)

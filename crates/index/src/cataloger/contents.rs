@@ -25,7 +25,9 @@ impl<'a> Contents<'a> {
         Self { inner: Inner::Held { bytes, read: 0 } }
     }
 
-    pub(crate) fn passing(reader: &'a mut dyn Read, size: u64, limit: u64) -> Self {
+    /// Contents that pass by and can be read once: those of a file of `size` bytes that is over the `limit` of what is
+    /// held. With [`held`](Self::held) this is all that a cataloger can be given.
+    pub fn passing(reader: &'a mut dyn Read, size: u64, limit: u64) -> Self {
         Self { inner: Inner::Passing { reader, size, limit } }
     }
 

@@ -84,6 +84,21 @@ impl Interest {
         }
         self
     }
+
+    /// The path patterns, in the order in which they were named.
+    pub fn patterns(&self) -> impl Iterator<Item = &'static str> {
+        self.patterns.iter().map(|pattern| pattern.text)
+    }
+
+    /// The leading bytes that are wanted, each with its offset.
+    pub fn leading_bytes(&self) -> impl Iterator<Item = (usize, &'static [u8])> {
+        self.leading.iter().map(|leading| (leading.offset, leading.bytes))
+    }
+
+    /// The directories of which one file each is wanted, for every directory in them.
+    pub fn parents(&self) -> impl Iterator<Item = &'static str> {
+        self.one_below.iter().copied()
+    }
 }
 
 impl Interest {

@@ -132,6 +132,19 @@ impl Catalogers {
         self.inner.catalogers.iter().map(|cataloger| cataloger.name())
     }
 
+    /// The catalogers, in their order: to make a smaller set [of](Self::of) them, or to let one read a file by itself.
+    ///
+    /// ```
+    /// use supercargo_index::Catalogers;
+    ///
+    /// let all = Catalogers::all();
+    /// let system = Catalogers::of(all.iter().filter(|one| ["os-release", "dpkg"].contains(&one.name())).cloned().collect());
+    /// assert_eq!(system.names().collect::<Vec<_>>(), ["os-release", "dpkg"]);
+    /// ```
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<dyn Cataloger>> {
+        self.inner.catalogers.iter()
+    }
+
     pub(crate) fn get(&self, index: usize) -> &dyn Cataloger {
         &*self.inner.catalogers[index]
     }

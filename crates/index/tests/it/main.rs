@@ -1,5 +1,8 @@
 //! The indexer as its users call it.
 
+mod archive;
+mod hostile;
+mod hostile_packages;
 mod image;
 mod layer;
 mod layout;

@@ -11,21 +11,30 @@ use supercargo_index::{
 };
 use supercargo_testkit::{Image, Layer};
 
+use crate::archive::digest;
+
 /// An image of the kit, and which of its layers were opened.
 pub(crate) struct KitSource {
     image: Image,
     streamed: bool,
+    /// Bytes that stand in for the image's own manifest.
+    manifest: Option<Bytes>,
     pub(crate) opened: Mutex<Vec<String>>,
 }
 
 impl KitSource {
     pub(crate) fn new(image: Image) -> Self {
-        Self { image, streamed: false, opened: Mutex::default() }
+        Self { image, streamed: false, manifest: None, opened: Mutex::default() }
     }
 
     /// Hands layers over in small pieces, as a network would.
     pub(crate) fn streamed(image: Image) -> Self {
         Self { streamed: true, ..Self::new(image) }
+    }
+
+    /// Gives these bytes as the manifest.
+    pub(crate) fn with_manifest(self, manifest: impl Into<Bytes>) -> Self {
+        Self { manifest: Some(manifest.into()), ..self }
     }
 }
 
@@ -37,6 +46,10 @@ impl ImageSource for KitSource {
 
     async fn manifest(&self) -> Result<ManifestDocument> {
         let manifest = &self.image.manifest;
+        if let Some(bytes) = &self.manifest {
+            let (digest, bytes) = (digest(bytes), bytes.clone());
+            return Ok(ManifestDocument { digest, media_type: manifest.descriptor.media_type.clone(), bytes });
+        }
         Ok(ManifestDocument {
             digest: manifest.digest().parse().expect("the kit's digests are digests"),
             media_type: manifest.descriptor.media_type.clone(),
