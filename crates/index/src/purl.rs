@@ -46,8 +46,17 @@ impl Purl {
         {
             purl.add_qualifier("distro", distro_qualifier(distro)).ok()?;
         }
-        Some(Self(purl.to_string()))
+        Some(Self(with_slashes_encoded(purl.to_string())))
     }
+}
+
+/// The crate leaves slashes of a version as they are. Readers take one at the end for the path's, and lose the name.
+fn with_slashes_encoded(purl: String) -> String {
+    // Everything before the version has its `@` encoded, and the version has its `?` and `#`.
+    let Some((path, rest)) = purl.split_once('@') else { return purl };
+    let end = rest.find(['?', '#']).unwrap_or(rest.len());
+    let (version, rest) = rest.split_at(end);
+    if version.contains('/') { format!("{path}@{}{rest}", version.replace('/', "%2F")) } else { purl }
 }
 
 /// `debian-12`, `alpine-3.20.3`; the ID alone for a rolling release.
@@ -150,5 +159,7 @@ mod tests {
         check(&package("pypi", None, "Jinja2", ""), "pkg:pypi/jinja2");
         check(&package("pypi", None, "ruamel_yaml", "1"), "pkg:pypi/ruamel-yaml@1");
         check(&package("not a type", None, "a b", "1"), "pkg:generic/a%20b@1");
+        check(&package("maven", Some("org"), "a", "1/2/"), "pkg:maven/org/a@1%2F2%2F");
+        check(&package("deb", Some("debian"), "a", "1/"), "pkg:deb/debian/a@1%2F?distro=debian-12");
     }
 }

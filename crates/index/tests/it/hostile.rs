@@ -323,7 +323,7 @@ fn holes_cost_nothing() {
     let pairs = |pairs: &str| tar_of(&[pax(&[("GNU.sparse.size", "9"), ("GNU.sparse.map", pairs)]), file("a", b"x")]);
     refused(&pairs("5,1,4,1"), ErrorKind::Malformed, "a sparse map is wrong");
     refused(&pairs("9223372036854775807,9223372036854775807"), ErrorKind::Malformed, "a sparse map is wrong");
-    refused(&pairs(&"0,0,".repeat(70_000).trim_end_matches(',')), ErrorKind::Malformed, "fragments");
+    refused(&pairs("0,0,".repeat(70_000).trim_end_matches(',')), ErrorKind::Malformed, "fragments");
 }
 
 #[test]

@@ -11,7 +11,7 @@ use supercargo_index::{
 };
 use supercargo_testkit::{Compression, Entry, Image, ImageBuilder, Layer};
 
-use crate::layer::sparse;
+use crate::archive::sparse;
 use crate::support::{KitSource, dpkg_status, packages, run};
 
 /// A cataloger that reports all it is shown, the version with it.
