@@ -11,12 +11,16 @@ use crate::{Target, literals, seeds, tar};
 /// What is held, when a file passes by instead.
 const HELD: u64 = 1 << 20;
 
+/// A source file and its literals.
+type Source = (Vec<Vec<u8>>, PathBuf);
+
 pub(crate) fn targets() -> Vec<Target> {
     let sources = literals::sources("crates/index/src/catalogers");
+    let sources: Vec<Source> = sources.into_iter().map(|file| (literals::of(&file), file)).collect();
     Catalogers::all().iter().map(|cataloger| target(cataloger, &sources)).collect()
 }
 
-fn target(cataloger: &Arc<dyn Cataloger>, sources: &[PathBuf]) -> Target {
+fn target(cataloger: &Arc<dyn Cataloger>, sources: &[Source]) -> Target {
     let interest = cataloger.interest();
     let paths = paths(&interest);
     let leading: Vec<_> = interest.leading_bytes().collect();
@@ -98,15 +102,11 @@ fn paths(interest: &Interest) -> Vec<String> {
 }
 
 /// The sources that speak of the cataloger: the file that names it, and the files of its module.
-fn words(name: &str, sources: &[PathBuf]) -> Vec<PathBuf> {
-    let naming: Vec<&PathBuf> =
-        sources.iter().filter(|file| literals::of(file).iter().any(|literal| literal == name.as_bytes())).collect();
-    let modules: Vec<PathBuf> = naming.iter().map(|file| file.with_extension("")).collect();
-    sources
-        .iter()
-        .filter(|file| naming.contains(file) || modules.iter().any(|module| file.starts_with(module)))
-        .cloned()
-        .collect()
+fn words(name: &str, sources: &[Source]) -> Vec<PathBuf> {
+    let naming = sources.iter().filter(|(literals, _)| literals.iter().any(|literal| literal == name.as_bytes()));
+    let modules: Vec<(&PathBuf, PathBuf)> = naming.map(|(_, file)| (file, file.with_extension(""))).collect();
+    let speaks = |file: &PathBuf| modules.iter().any(|(naming, module)| *naming == file || file.starts_with(module));
+    sources.iter().map(|(_, file)| file).filter(|file| speaks(file)).cloned().collect()
 }
 
 /// Files of the formats that tests make rather than quote.

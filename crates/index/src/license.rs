@@ -271,7 +271,11 @@ fn names() -> &'static HashMap<String, &'static str> {
         }
         // Identifiers before full names, and those in use before those that they replaced.
         let current = |deprecated: bool| {
-            LICENSES.iter().filter(move |license| (license.flags & spdx::flags::IS_DEPRECATED != 0) == deprecated)
+            LICENSES
+                .iter()
+                // In the crate's list, and no licence.
+                .filter(|license| license.name != "NOASSERTION")
+                .filter(move |license| (license.flags & spdx::flags::IS_DEPRECATED != 0) == deprecated)
         };
         for license in current(false) {
             names.entry(key(license.name)).or_insert(license.name);
@@ -472,6 +476,9 @@ mod tests {
 
     #[test]
     fn what_says_nothing_is_nothing() {
+        // SPDX's word for "nobody says" stands alone or not at all; in an expression it would be a licence.
+        let mixed = license_expression(["MIT AND NOASSERTION"]);
+        assert_eq!(mixed.as_deref(), Some("MIT AND LicenseRef-NOASSERTION"));
         for text in ["", "  ", "UNKNOWN", "NOASSERTION", "()", "((((", "--", "License :: OSI Approved"] {
             assert_eq!(license_expression([text]), None, "{text}");
         }

@@ -17,10 +17,19 @@ impl Purl {
     pub(crate) fn of(package: &Package, distro: Option<&Distro>) -> Self {
         Self::build(package, distro).unwrap_or_else(|| {
             // Names and types that the grammar has no place for are still worth a package; nothing is dropped.
-            let name: String = package.name.bytes().map(percent).collect();
-            let version: String = package.version.bytes().map(percent).collect();
-            let at = if version.is_empty() { "" } else { "@" };
-            Self(format!("pkg:generic/{name}{at}{version}"))
+            let encoded = |text: &str| text.bytes().map(percent).collect::<String>();
+            let mut purl = String::from("pkg:generic/");
+            let namespace = package.namespace.as_deref().unwrap_or_default();
+            for segment in namespace.split('/').filter(|segment| !matches!(*segment, "" | "." | "..")) {
+                purl.push_str(&encoded(segment));
+                purl.push('/');
+            }
+            purl.push_str(&encoded(&package.name));
+            if !package.version.is_empty() {
+                purl.push('@');
+                purl.push_str(&encoded(&package.version));
+            }
+            Self(purl)
         })
     }
 
@@ -159,6 +168,8 @@ mod tests {
         check(&package("pypi", None, "Jinja2", ""), "pkg:pypi/jinja2");
         check(&package("pypi", None, "ruamel_yaml", "1"), "pkg:pypi/ruamel-yaml@1");
         check(&package("not a type", None, "a b", "1"), "pkg:generic/a%20b@1");
+        // Python has no namespaces; what a hostile file makes one of is not another package for it.
+        check(&package("pypi", Some("a/../b c"), "d", "1/"), "pkg:generic/a/b%20c/d@1%2F");
         check(&package("maven", Some("org"), "a", "1/2/"), "pkg:maven/org/a@1%2F2%2F");
         check(&package("deb", Some("debian"), "a", "1/"), "pkg:deb/debian/a@1%2F?distro=debian-12");
     }

@@ -76,10 +76,13 @@ fn a_database_behind_links_is_found_and_one_beside_them_is_not() {
 }
 
 #[test]
-fn a_hard_link_that_is_written_over_is_no_link_any_more() {
-    let link = || dpkg(&[("bash", "5")]).hard_link("opt/db", "var/lib/dpkg/status");
-    assert_eq!(debs([link(), Layer::new().file("opt/db", "notes")]), ["bash 5 @0"]);
-    assert_eq!(debs([link().file("opt/db", "notes")]), ["bash 5 @0"]);
+fn a_hard_link_that_is_overwritten_has_nothing_of_its_target() {
+    let linked =
+        || Layer::new().file("opt/db", dpkg_status(&[("bash", "5")])).hard_link("var/lib/dpkg/status", "opt/db");
+    assert!(debs([linked(), Layer::new().file("var/lib/dpkg/status", "no database")]).is_empty());
+    assert!(debs([linked().file("var/lib/dpkg/status", "no database")]).is_empty());
+    assert_eq!(debs([linked(), dpkg(&[("curl", "8")])]), ["curl 8 @1"]);
+    assert_eq!(debs([linked(), Layer::new().file("opt/db", "no database")]), ["bash 5 @0"]);
 }
 
 #[test]
