@@ -2,7 +2,7 @@
 
 use supercargo_index::{EntryKind, ErrorKind, Limits};
 
-use crate::archive::{END, checksum, file, header, octal, padded, paths, pax, read, read_within};
+use crate::archive::{END, checksum, file, header, octal, padded, paths, pax, read, read_within, sparse};
 
 #[test]
 fn a_pax_size_counts_and_not_the_header_s() {
