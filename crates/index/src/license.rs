@@ -187,6 +187,8 @@ fn identifier(name: &str) -> Option<String> {
         key.strip_suffix('+').or_else(|| key.strip_suffix(" or later")).or_else(|| key.strip_suffix(" or newer"))?;
     known.get(earlier).map(|id| match id.strip_suffix("-only") {
         Some(base) => format!("{base}-or-later"),
+        // `GPL+ or newer` says it twice.
+        None if id.ends_with("-or-later") || id.contains(" OR ") => (*id).to_owned(),
         None => format!("{id}+"),
     })
 }
@@ -483,6 +485,13 @@ mod tests {
             assert_eq!(license_expression([text]), None, "{text}");
         }
         assert_eq!(license_expression([&*"x".repeat(LONGEST + 1)]), None);
+    }
+
+    #[test]
+    fn later_said_twice_is_said_once() {
+        for text in ["GPL+ or newer", "GPLv1+ or later", "GPL-1.0-or-later or later", "GPL-1.0-or-later+"] {
+            assert_eq!(license_expression([text]).as_deref(), Some("GPL-1.0-or-later"), "{text}");
+        }
     }
 
     #[test]
