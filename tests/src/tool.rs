@@ -71,6 +71,18 @@ pub(crate) async fn openssl<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item =
     Ok(run("openssl", arguments).await?.stdout)
 }
 
+/// The Python interpreter that has what `tests/python-requirements.txt` lists; the first call installs it.
+///
+/// # Errors
+///
+/// Why it could not be installed.
+pub async fn python() -> Result<PathBuf> {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("python");
+    let output = Command::new(script).output().await.context("run tests/python")?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr).trim());
+    Ok(String::from_utf8(output.stdout)?.trim().into())
+}
+
 /// Pushes `artifact` with skopeo, as a build machine does.
 ///
 /// # Errors

@@ -5,6 +5,7 @@ mod filter;
 mod parse;
 mod record;
 
+pub(crate) use build::absent;
 pub use build::build;
 pub use filter::Filter;
 pub use parse::parse_registry;

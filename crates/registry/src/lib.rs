@@ -27,7 +27,9 @@
 //!
 //! To write an adapter: implement [`Registry`], then run the [conformance suite](conformance) against it.
 
+mod acr;
 mod archive;
+mod artifactory;
 mod attestation;
 mod blob;
 mod config;
@@ -36,8 +38,10 @@ mod credential;
 mod digest;
 mod distribution;
 mod document;
+mod ecr;
 mod error;
 mod ext;
+mod harbor;
 mod image;
 mod image_set;
 mod layout;
@@ -45,6 +49,7 @@ mod local;
 pub mod media_type;
 mod memory;
 mod name;
+mod nexus;
 mod oci;
 mod registry;
 mod secret;

@@ -24,7 +24,7 @@ fn what_is_not_there_yet_says_so() {
     let registry = "type=artifactory,registry=a.test,api=https://a.test/artifactory,repository=docker-local";
     let ran = watch(&Environment::default(), &["--registry", registry, "--data", data]);
     assert_eq!(ran.exit, Exit::Usage, "{}", ran.err);
-    assert!(ran.err.contains("not yet supported") && ran.err.contains("hint: "), "{}", ran.err);
+    assert!(ran.err.contains("not in this build") && ran.err.contains("hint: "), "{}", ran.err);
 
     let (mut output, captured) = Output::captured();
     assert_eq!(not_yet("supercargo-lambda", &mut output), Exit::Usage);

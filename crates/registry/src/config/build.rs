@@ -11,7 +11,7 @@ use crate::{Error, ErrorKind, OciRegistry, Registry, Result};
 ///
 /// # Errors
 /// [`ErrorKind::Configuration`] if the transport cannot be set up as asked, or `ca-file` was not loaded;
-/// [`ErrorKind::Unsupported`] for products that have no adapter of their own yet.
+/// [`ErrorKind::Unsupported`] for products whose adapter is not in this build ([`RegistryKind::feature`]).
 ///
 /// ```
 /// use std::sync::Arc;
@@ -23,23 +23,33 @@ use crate::{Error, ErrorKind, OciRegistry, Registry, Result};
 /// # Ok::<(), supercargo_registry::Error>(())
 /// ```
 pub fn build(config: &RegistryConfig, credentials: Arc<dyn CredentialProvider>) -> Result<Arc<dyn Registry>> {
-    if config.kind != RegistryKind::Oci {
-        return Err(Error::new(
-            ErrorKind::Unsupported,
-            format!("open {}: type={} is not yet supported", config.host, config.kind),
-        )
-        .with_hint(
-            "leave type out, or use type=oci: the registry is then watched by the distribution protocol alone",
-        ));
-    }
     if config.ca_file.is_some() && config.transport.ca_bundle.is_none() {
         return Err(Error::from_problems(vec![Problem {
             key: "ca-file".to_owned(),
             message: "the file was not loaded".to_owned(),
         }]));
     }
-    let registry = OciRegistry::new(config.host.clone(), credentials, &config.transport)?
-        .with_repositories(config.repositories.iter().cloned())
-        .with_filter(config.filter.clone());
-    Ok(Arc::new(registry))
+    match config.kind {
+        RegistryKind::Oci => {
+            let registry = OciRegistry::new(config.host.clone(), credentials, &config.transport)?
+                .with_repositories(config.repositories.iter().cloned())
+                .with_filter(config.filter.clone());
+            Ok(Arc::new(registry))
+        }
+        RegistryKind::Artifactory => crate::artifactory::build(config, credentials),
+        RegistryKind::Harbor => crate::harbor::build(config, credentials),
+        RegistryKind::Nexus => crate::nexus::build(config, credentials),
+        RegistryKind::Ecr => crate::ecr::build(config, credentials),
+        RegistryKind::Acr => crate::acr::build(config, credentials),
+    }
+}
+
+/// The answer of an adapter that this build does not have.
+pub(crate) fn absent(config: &RegistryConfig) -> Error {
+    let kind = config.kind;
+    Error::new(ErrorKind::Unsupported, format!("open {}: type={kind} is not in this build", config.host)).with_hint(
+        format!(
+            "build with --features {kind}, or use type=oci: the registry is then watched by the distribution protocol alone"
+        ),
+    )
 }

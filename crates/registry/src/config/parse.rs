@@ -1,5 +1,7 @@
 //! The `--registry` string.
 
+use std::collections::BTreeMap;
+
 use url::Url;
 
 use super::{Filter, RegistryConfig, RegistryKind};
@@ -145,6 +147,8 @@ struct Reader {
     port: Option<u16>,
     subdomain_mode: bool,
     ca_file: Option<String>,
+    /// Keys that are not everyone's: which product's they are is known when all are read.
+    others: Vec<(String, String)>,
     transport: crate::distribution::TransportConfig,
 }
 
@@ -155,7 +159,8 @@ impl Reader {
 
     fn read(&mut self, key: &str, value: &str) {
         let Some(known) = known_key(key) else {
-            return self.refuse(&printable(key, 40), format!("there is no such key; there are {KEYS}"));
+            self.others.push((key.to_owned(), value.to_owned()));
+            return;
         };
         let repeatable = matches!(known, "include" | "exclude" | "repository" | "token-host" | "redirect-host");
         if self.seen.contains(&known) && !repeatable {
@@ -236,6 +241,28 @@ impl Reader {
         }
     }
 
+    /// The keys that only this product has.
+    fn product_options(&mut self) -> BTreeMap<&'static str, String> {
+        let mut options = BTreeMap::new();
+        for (key, value) in std::mem::take(&mut self.others) {
+            let Some(known) = self.kind.keys().iter().copied().find(|known| *known == key) else {
+                let of_kind = self.kind.keys().iter().map(|key| format!(", {key}")).collect::<String>();
+                let message = match RegistryKind::ALL.iter().find(|kind| kind.keys().contains(&key.as_str())) {
+                    Some(kind) => format!("it is a key of type={kind}"),
+                    None => format!("there is no such key; there are {KEYS}{of_kind}"),
+                };
+                self.refuse(&printable(&key, 40), message);
+                continue;
+            };
+            if value.is_empty() {
+                self.refuse(known, "it is empty");
+            } else if options.insert(known, value).is_some() {
+                self.refuse(known, "it is given twice");
+            }
+        }
+        options
+    }
+
     fn finish(mut self) -> Result<RegistryConfig> {
         if !self.host_given {
             self.refuse("registry", "it is missing: which registry?");
@@ -248,6 +275,7 @@ impl Reader {
                 self.refuse("repository", "it is missing: type=artifactory needs a repository key");
             }
         }
+        let options = self.product_options();
         let mut repositories = Vec::new();
         for name in std::mem::take(&mut self.repositories) {
             match name.parse::<Repository>() {
@@ -273,6 +301,7 @@ impl Reader {
                 subdomain_mode: self.subdomain_mode,
                 ca_file: self.ca_file.map(Into::into),
                 transport: self.transport,
+                options,
             }),
             _ => Err(Error::from_problems(self.problems)),
         }
@@ -374,7 +403,7 @@ mod tests {
         );
         assert_eq!(
             keys,
-            ["type", "registry", "api", "port", "subdomain-mode", "colour", "word", "port", "repository", "include"]
+            ["type", "registry", "api", "port", "subdomain-mode", "word", "port", "colour", "repository", "include"]
         );
         assert_eq!(problems("type=artifactory,registry=a.test"), ["api", "repository"]);
         assert_eq!(problems("type=oci"), ["registry"]);

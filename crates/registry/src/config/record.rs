@@ -1,5 +1,6 @@
 //! A registry's configuration.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -32,6 +33,8 @@ pub struct RegistryConfig {
     pub ca_file: Option<PathBuf>,
     /// How it is reached.
     pub transport: TransportConfig,
+    /// The keys that only this product has ([`RegistryKind::keys`]), as they were written.
+    pub options: BTreeMap<&'static str, String>,
 }
 
 impl RegistryConfig {
@@ -47,6 +50,7 @@ impl RegistryConfig {
             subdomain_mode: false,
             ca_file: None,
             transport: TransportConfig::default(),
+            options: BTreeMap::new(),
         }
     }
 
@@ -89,6 +93,28 @@ impl RegistryKind {
             Self::Nexus => "nexus",
             Self::Ecr => "ecr",
             Self::Acr => "acr",
+        }
+    }
+}
+
+impl RegistryKind {
+    /// The keys of a `--registry` string that only this product has; its adapter reads them.
+    pub const fn keys(self) -> &'static [&'static str] {
+        match self {
+            Self::Oci => &[],
+            Self::Artifactory => crate::artifactory::KEYS,
+            Self::Harbor => crate::harbor::KEYS,
+            Self::Nexus => crate::nexus::KEYS,
+            Self::Ecr => crate::ecr::KEYS,
+            Self::Acr => crate::acr::KEYS,
+        }
+    }
+
+    /// The Cargo feature with the product's adapter; `None` if it is always there.
+    pub const fn feature(self) -> Option<&'static str> {
+        match self {
+            Self::Oci => None,
+            _ => Some(self.as_str()),
         }
     }
 }
