@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::vex::VexDocument;
-use crate::{Digest, Error, ErrorKind, Result};
+use crate::{Descriptor, Digest, Error, ErrorKind, Result};
 
 /// An attestation as it is stored.
 #[derive(Clone, Debug)]
@@ -25,6 +25,34 @@ pub struct AttestationDocument {
     /// Its bytes; `None` if they were not fetched, since nobody [reads](reads_predicate) a predicate of its type.
     pub bytes: Option<Bytes>,
 }
+
+impl AttestationDocument {
+    /// Bytes of one attestation that sources should fetch at most: what BuildKit writes at most.
+    pub const SIZE: u64 = 40 << 20;
+
+    /// The statement that a layer of an attestation manifest announces, its bytes still to be fetched; `None` for
+    /// layers that are none, such as signatures.
+    pub fn announced(layer: &Descriptor) -> Option<Self> {
+        let media_type = layer.media_type().to_string();
+        let essence = essence(&media_type);
+        let is_statement = STATEMENTS.contains(&essence)
+            || bare(essence).is_some()
+            || essence.starts_with("application/vnd.dev.sigstore.bundle");
+        let annotations = layer.annotations().as_ref();
+        let annotation = |key: &str| annotations.and_then(|map| map.get(key)).cloned();
+        // BuildKit's key, and cosign's.
+        let predicate_type = annotation("in-toto.io/predicate-type").or_else(|| annotation("predicateType"));
+        is_statement.then(|| Self { digest: layer.digest().clone(), media_type, predicate_type, bytes: None })
+    }
+
+    /// Whether its bytes are worth fetching, judged by what was announced.
+    pub fn is_wanted(&self) -> bool {
+        self.predicate_type.as_deref().is_none_or(reads_predicate)
+    }
+}
+
+/// Media types of statements, plain and in an envelope.
+const STATEMENTS: &[&str] = &["application/vnd.in-toto+json", "application/vnd.dsse.envelope.v1+json"];
 
 /// Whether the indexer makes anything of predicates of this type: sources need not fetch others.
 pub fn reads_predicate(predicate_type: &str) -> bool {
@@ -168,8 +196,14 @@ impl Statement {
     }
 }
 
+/// A media type without its parameters.
+fn essence(media_type: &str) -> &str {
+    media_type.split(';').next().unwrap_or_default().trim()
+}
+
+/// The type of a predicate that stands alone.
 fn bare(media_type: &str) -> Option<String> {
-    let known = match media_type.split(';').next().unwrap_or_default().trim() {
+    let known = match essence(media_type) {
         "application/spdx+json" | "text/spdx+json" => "https://spdx.dev/Document",
         "application/vnd.cyclonedx+json" => "https://cyclonedx.org/bom",
         "application/vnd.openvex+json" | "application/openvex+json" => "https://openvex.dev/ns",

@@ -1,8 +1,8 @@
 //! The image that another one was built on.
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
+use crate::inflate::Hasher;
 use crate::provenance::{self, Provenance};
 use crate::{Digest, ImageConfig};
 
@@ -97,10 +97,9 @@ pub fn chain_ids<'a>(diff_ids: impl IntoIterator<Item = &'a Digest>) -> Vec<Dige
         let next = match chain.last() {
             None => diff_id.clone(),
             Some(below) => {
-                let mut hash = Sha256::new();
-                hash.update(format!("{below} {diff_id}"));
-                let hex: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-                format!("sha256:{hex}").parse().expect("an algorithm and its hexadecimal hash are a digest")
+                let mut hasher = Hasher::sha256();
+                hasher.update(format!("{below} {diff_id}").as_bytes());
+                hasher.finish()
             }
         };
         chain.push(next);

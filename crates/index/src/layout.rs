@@ -10,14 +10,11 @@ use oci_spec::image::{ImageIndex, MediaType};
 
 use crate::{
     AttestationDocument, Descriptor, Digest, Error, ErrorKind, ImageManifest, ImageSource, LayerBlob, ManifestDocument,
-    Platform, Result, reads_predicate,
+    Platform, Result,
 };
 
 /// Bytes of an index, a manifest or a configuration.
 const DOCUMENT_SIZE: u64 = 16 << 20;
-
-/// Bytes of an attestation; BuildKit writes up to 40 MiB.
-const ATTESTATION_SIZE: u64 = 40 << 20;
 
 /// Indexes within indexes. The specification allows nesting and sets no bound; tools write two levels at most.
 const DEPTH: usize = 4;
@@ -111,15 +108,11 @@ impl OciLayout {
         let layers = manifests.flat_map(|manifest| manifest.layers().clone());
         layers
             .filter_map(|layer| {
-                let annotations = layer.annotations().as_ref();
-                let predicate_type = annotations.and_then(|map| map.get("in-toto.io/predicate-type")).cloned();
-                let wanted = predicate_type.as_deref().is_none_or(reads_predicate);
-                let bytes = match wanted {
-                    true => Some(self.document(&layer, "an attestation", ATTESTATION_SIZE).ok()?),
-                    false => None,
-                };
-                let media_type = layer.media_type().to_string();
-                Some(AttestationDocument { digest: layer.digest().clone(), media_type, predicate_type, bytes })
+                let mut statement = AttestationDocument::announced(&layer)?;
+                if statement.is_wanted() {
+                    statement.bytes = Some(self.document(&layer, "an attestation", AttestationDocument::SIZE).ok()?);
+                }
+                Some(statement)
             })
             .collect()
     }
@@ -179,37 +172,20 @@ fn index(bytes: &[u8], what: &str) -> Result<ImageIndex> {
 }
 
 fn choose<'a>(images: &'a [Descriptor], wanted: Option<&Platform>) -> Result<&'a Descriptor> {
-    let platform = |descriptor: &Descriptor| {
-        let named = descriptor.platform().as_ref()?;
-        Some(Platform {
-            os: named.os().to_string(),
-            architecture: named.architecture().to_string(),
-            variant: named.variant().clone(),
-            os_version: named.os_version().clone(),
-        })
-    };
     let for_platform = |wanted: &Platform| {
-        images.iter().find(|image| platform(image).is_some_and(|platform| wanted.accepts(&platform)))
+        images.iter().find(|image| Platform::of(image).is_some_and(|platform| wanted.accepts(&platform)))
     };
     let found = match wanted {
         // A single image may leave its platform to the configuration.
         Some(wanted) => for_platform(wanted).or(match images {
-            [only] if platform(only).is_none() => Some(only),
+            [only] if Platform::of(only).is_none() => Some(only),
             _ => None,
         }),
-        None => {
-            let architecture = match std::env::consts::ARCH {
-                "x86_64" => "amd64",
-                "aarch64" => "arm64",
-                other => other,
-            };
-            let here = Platform { os: "linux".into(), architecture: architecture.into(), ..Platform::default() };
-            for_platform(&here).or(images.first())
-        }
+        None => for_platform(&Platform::of_this_machine()).or(images.first()),
     };
     found.ok_or_else(|| match wanted {
         Some(wanted) => {
-            let there: Vec<_> = images.iter().filter_map(platform).map(|platform| platform.to_string()).collect();
+            let there: Vec<_> = images.iter().filter_map(Platform::of).map(|platform| platform.to_string()).collect();
             Error::new(ErrorKind::Source, format!("it has no image for {wanted}; it has: {}", there.join(", ")))
         }
         None => Error::new(ErrorKind::Unsupported, "it has no image"),

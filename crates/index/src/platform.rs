@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, ErrorKind};
+use crate::{Descriptor, Error, ErrorKind};
 
 /// A platform in Go's words, as manifests and configurations name it.
 ///
@@ -30,6 +30,35 @@ pub struct Platform {
 }
 
 impl Platform {
+    /// `linux`, whatever this machine runs, since that is what images are made for; and its processor in Go's words
+    /// (`go tool dist list`).
+    pub fn of_this_machine() -> Self {
+        let architecture = match std::env::consts::ARCH {
+            "x86_64" => "amd64",
+            "aarch64" => "arm64",
+            "x86" => "386",
+            "powerpc64" => "ppc64le",
+            "loongarch64" => "loong64",
+            other => other,
+        };
+        Self { os: "linux".to_owned(), architecture: architecture.to_owned(), variant: None, os_version: None }
+    }
+
+    /// The platform that an index names for a manifest; `None` if it names none. `unknown` is none: attestations have
+    /// it.
+    pub fn of(descriptor: &Descriptor) -> Option<Self> {
+        let named = descriptor.platform().as_ref()?;
+        let given = |word: &Option<String>| word.clone().filter(|word| !word.is_empty());
+        let platform = Self {
+            os: named.os().to_string(),
+            architecture: named.architecture().to_string(),
+            variant: given(named.variant()),
+            os_version: given(named.os_version()),
+        };
+        let known = |word: &str| !word.is_empty() && word != "unknown";
+        (known(&platform.os) && known(&platform.architecture)).then_some(platform)
+    }
+
     /// Whether an image of platform `other` serves a wish for this one: what the wish leaves out, matches.
     pub fn accepts(&self, other: &Self) -> bool {
         self.os == other.os

@@ -9,7 +9,6 @@ use crate::{Registry, RegistryConfig, Result};
 pub(crate) const KEYS: &[&str] = &[];
 
 /// The registry that `config` describes.
-#[expect(clippy::needless_pass_by_value, reason = "the adapter keeps the credentials")]
 pub(crate) fn build(config: &RegistryConfig, _credentials: Arc<dyn CredentialProvider>) -> Result<Arc<dyn Registry>> {
     Err(crate::config::absent(config))
 }

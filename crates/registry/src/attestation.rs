@@ -10,7 +10,7 @@
 
 use futures_util::StreamExt as _;
 use oci_spec::image::{Descriptor, Digest, ImageManifest};
-use supercargo_index::{AttestationDocument, reads_predicate};
+use supercargo_index::AttestationDocument;
 
 use crate::registry::Registry;
 use crate::{Repository, Result, Target};
@@ -20,9 +20,6 @@ const MOST_MANIFESTS: usize = 32;
 
 /// Statements of one image that are fetched.
 const MOST_DOCUMENTS: usize = 64;
-
-/// Bytes of one statement. BuildKit stops at 40 MiB.
-const DOCUMENT_SIZE: u64 = 40 << 20;
 
 /// Bytes of all of them.
 const ALL_DOCUMENTS: u64 = 96 << 20;
@@ -53,12 +50,12 @@ pub(crate) async fn documents<R: Registry + ?Sized>(
     let mut bytes = 0;
     for target in manifests.into_iter().take(MOST_MANIFESTS) {
         let Ok(layers) = place.layers(&target).await else { continue };
-        for layer in layers {
+        for (layer, announced) in layers {
             let is_new = seen.insert(layer.digest().to_string());
             let is_room = documents.len() < MOST_DOCUMENTS && layer.size().saturating_add(bytes) <= ALL_DOCUMENTS;
             if is_new
                 && is_room
-                && let Some(document) = place.document(&layer).await
+                && let Some(document) = place.document(&layer, announced).await
             {
                 bytes += document.bytes.as_ref().map_or(0, |bytes| bytes.len() as u64);
                 documents.push(document);
@@ -69,39 +66,21 @@ pub(crate) async fn documents<R: Registry + ?Sized>(
 }
 
 impl<R: Registry + ?Sized> Place<'_, R> {
-    /// The layers of an attestation manifest that are statements.
-    async fn layers(&self, target: &Target) -> Result<Vec<Descriptor>> {
+    /// The layers of an attestation manifest that are statements, each with what it announces.
+    async fn layers(&self, target: &Target) -> Result<Vec<(Descriptor, AttestationDocument)>> {
         let document = self.registry.manifest(self.repository, target).await?;
         let Ok(manifest) = serde_json::from_slice::<ImageManifest>(&document.bytes) else { return Ok(Vec::new()) };
-        Ok(manifest.layers().iter().filter(|layer| is_statement(layer.media_type().as_ref())).cloned().collect())
+        let announced = |layer: &Descriptor| Some((layer.clone(), AttestationDocument::announced(layer)?));
+        Ok(manifest.layers().iter().filter_map(announced).collect())
     }
 
-    async fn document(&self, layer: &Descriptor) -> Option<AttestationDocument> {
-        let annotations = layer.annotations().as_ref();
-        let annotation = |key: &str| annotations.and_then(|map| map.get(key)).cloned();
-        let predicate_type = annotation("in-toto.io/predicate-type").or_else(|| annotation("predicateType"));
-        // A statement whose type nobody reads is named and not fetched.
-        let wanted = predicate_type.as_deref().is_none_or(reads_predicate) && layer.size() <= DOCUMENT_SIZE;
-        let bytes = if wanted {
-            Some(self.registry.blob(self.repository, layer, 0).await.ok()?.into_bytes(DOCUMENT_SIZE).await.ok()?)
-        } else {
-            None
-        };
-        let media_type = layer.media_type().to_string();
-        Some(AttestationDocument { digest: layer.digest().clone(), media_type, predicate_type, bytes })
+    /// Fetches the bytes. A statement whose type nobody reads is named and not fetched.
+    async fn document(&self, layer: &Descriptor, mut statement: AttestationDocument) -> Option<AttestationDocument> {
+        const SIZE: u64 = AttestationDocument::SIZE;
+        if statement.is_wanted() && layer.size() <= SIZE {
+            let blob = self.registry.blob(self.repository, layer, 0).await.ok()?;
+            statement.bytes = Some(blob.into_bytes(SIZE).await.ok()?);
+        }
+        Some(statement)
     }
-}
-
-fn is_statement(media_type: &str) -> bool {
-    const STATEMENTS: &[&str] = &[
-        "application/vnd.in-toto+json",
-        "application/vnd.dsse.envelope.v1+json",
-        "application/spdx+json",
-        "text/spdx+json",
-        "application/vnd.cyclonedx+json",
-        "application/vnd.openvex+json",
-        "application/openvex+json",
-    ];
-    let essence = media_type.split(';').next().unwrap_or_default().trim();
-    STATEMENTS.contains(&essence) || essence.starts_with("application/vnd.dev.sigstore.bundle")
 }

@@ -186,7 +186,7 @@ impl<R: Registry + ?Sized> Walk<'_, R> {
         }
         let media_type = child.media_type().as_ref();
         if media_type::is_image_manifest(media_type)
-            && platform(child).is_some()
+            && Platform::of(child).is_some()
             && !self.registry.capabilities().sparse
         {
             // The manifest is fetched when it is indexed; an image that is known already costs no request.
@@ -226,7 +226,7 @@ impl<R: Registry + ?Sized> Walk<'_, R> {
     fn image(&mut self, descriptor: Descriptor, manifest: Option<ManifestDocument>) {
         self.set.images.push(PlatformImage {
             repository: self.repository.clone(),
-            platform: platform(&descriptor),
+            platform: Platform::of(&descriptor),
             descriptor,
             manifest,
             attestations: Vec::new(),
@@ -241,18 +241,6 @@ impl<R: Registry + ?Sized> Walk<'_, R> {
 /// A manifest's own descriptor.
 pub(crate) fn descriptor_of(manifest: &ManifestDocument) -> Descriptor {
     Descriptor::new(manifest.media_type.as_str().into(), manifest.bytes.len() as u64, manifest.digest.clone())
-}
-
-fn platform(descriptor: &Descriptor) -> Option<Platform> {
-    let named = descriptor.platform().as_ref()?;
-    let platform = Platform {
-        os: named.os().to_string(),
-        architecture: named.architecture().to_string(),
-        variant: named.variant().clone().filter(|variant| !variant.is_empty()),
-        os_version: named.os_version().clone().filter(|version| !version.is_empty()),
-    };
-    let known = |word: &str| !word.is_empty() && word != "unknown";
-    (known(&platform.os) && known(&platform.architecture)).then_some(platform)
 }
 
 fn attestation(descriptor: &Descriptor) -> Option<Attestation> {

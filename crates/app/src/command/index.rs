@@ -196,7 +196,7 @@ fn choose<'a>(set: &'a ImageSet, wanted: Option<&Platform>, output: &mut Output)
     if set.images.len() == 1 {
         return Ok(first);
     }
-    let here = this_platform();
+    let here = Platform::of_this_machine();
     let chosen = set.for_platform(&here).unwrap_or(first);
     output.say(format_args!(
         "note: {} are there ({}); this is {}. Choose with --platform",
@@ -210,19 +210,6 @@ fn choose<'a>(set: &'a ImageSet, wanted: Option<&Platform>, output: &mut Output)
 fn no_such_platform(wanted: &Platform, there: &[String]) -> Error {
     Error::new(ErrorKind::NotFound, format!("find an image for {wanted}"))
         .with_hint(format!("there are: {}", there.join(", ")))
-}
-
-/// `linux`, whatever this machine runs: that is what images are made for; and its processor in Go's words.
-fn this_platform() -> Platform {
-    let architecture = match std::env::consts::ARCH {
-        "x86_64" => "amd64",
-        "aarch64" => "arm64",
-        "x86" => "386",
-        "powerpc64" => "ppc64le",
-        "loongarch64" => "loong64",
-        other => other,
-    };
-    Platform { os: "linux".to_owned(), architecture: architecture.to_owned(), variant: None, os_version: None }
 }
 
 fn progress_bar(output: &Output) -> ProgressBar {

@@ -24,22 +24,13 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 
+pub use super::Options;
 use super::contact::contact;
+use super::identity::{image_purl, is_url};
 use super::license::{License, Licenses, all_of};
-use super::spdx::{image_purl, is_url};
 use super::{cpe, identity};
 use crate::purl::WITH_DISTRO;
 use crate::{Digest, Distro, Evidence, ImageDetails, ImageMetadata, ImagePackage, Source};
-
-/// How to write.
-#[derive(Clone, Debug, Default)]
-pub struct Options {
-    /// Packages that only lock files and manifests name, too.
-    pub declared: bool,
-    /// When the document was made, RFC 3339. Unless set it is the time of the image, so that the same image gives
-    /// the same document.
-    pub created: Option<String>,
-}
 
 /// Writes `metadata` as a CycloneDX 1.6 document.
 ///

@@ -1,9 +1,11 @@
-//! What makes a document this one and no other: its UUID, its time. Nothing in it depends on when or where it was
+//! What makes a document this one and no other: its UUID, its time, what it calls the image. Nothing in it depends on when or where it was
 //! written, so the same image gives the same bytes.
 
+use jiff::Timestamp;
+use packageurl::PackageUrl;
 use sha2::{Digest as _, Sha256};
 
-use crate::{ImageMetadata, Source};
+use crate::{ImageDetails, ImageMetadata, Source};
 
 /// The time of a document about something that has none.
 const BEGINNING: &str = "1970-01-01T00:00:00Z";
@@ -58,61 +60,36 @@ pub(super) fn created(metadata: &ImageMetadata, asked: Option<&str>) -> String {
 
 /// `2024-05-01T12:30:00.123+02:00` (RFC 3339) as `2024-05-01T10:30:00Z`.
 fn in_utc(text: &str) -> Option<String> {
-    let text = text.trim();
-    let number = |range: std::ops::Range<usize>| -> Option<i64> {
-        let digits = text.get(range)?;
-        digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
-    };
-    let at = |index: usize, wanted: &[u8]| text.as_bytes().get(index).is_some_and(|byte| wanted.contains(byte));
-    if !(at(4, b"-") && at(7, b"-") && at(10, b"Tt ") && at(13, b":") && at(16, b":")) {
-        return None;
-    }
-    let (year, month, day) = (number(0..4)?, number(5..7)?, number(8..10)?);
-    let (hour, minute, second) = (number(11..13)?, number(14..16)?, number(17..19)?);
-    if !(1..=12).contains(&month) || !(1..=31).contains(&day) || hour > 23 || minute > 59 || second > 60 {
-        return None;
-    }
-    let rest = text.get(19..)?;
-    let zone = rest.trim_start_matches(|c: char| c == '.' || c.is_ascii_digit());
-    let start = text.len() - zone.len();
-    let offset = match zone.as_bytes() {
-        b"Z" | b"z" => 0,
-        [sign @ (b'+' | b'-'), _, _, b':', _, _] => {
-            let minutes = number(start + 1..start + 3)? * 60 + number(start + 4..start + 6)?;
-            if *sign == b'-' { -minutes } else { minutes }
-        }
-        _ => return None,
-    };
-    let seconds = days(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second.min(59) - offset * 60;
-    let (year, month, day) = civil(seconds.div_euclid(86_400));
-    let time = seconds.rem_euclid(86_400);
-    if !(0..=9999).contains(&year) {
-        return None;
-    }
-    let (hour, minute, second) = (time / 3600, time / 60 % 60, time % 60);
-    Some(format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z"))
+    let time = text.trim().parse::<Timestamp>().ok()?;
+    // Towards the past, as cutting the digits off does.
+    let whole = Timestamp::from_second(time.as_second() - i64::from(time.subsec_nanosecond() < 0)).ok()?;
+    // Neither format has room for years before 0.
+    Some(whole.to_string()).filter(|text| !text.starts_with('-'))
 }
 
-/// Days since 1970-01-01 of a day of the Gregorian calendar. Years begin in March here, so that the leap day is last.
-fn days(year: i64, month: i64, day: i64) -> i64 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let era = year.div_euclid(400);
-    let year_of_era = year.rem_euclid(400);
-    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468
+/// `pkg:oci/app@sha256:…?arch=amd64&repository_url=registry.example.com/team/app&tag=1`; `None` without a name.
+pub(super) fn image_purl(image: &ImageDetails) -> Option<String> {
+    let name = image.name.rsplit('/').next().filter(|name| !name.is_empty())?.to_lowercase();
+    let mut purl = PackageUrl::new("oci", name).ok()?;
+    purl.with_version(image.digest.to_string()).ok()?;
+    if !image.platform.architecture.is_empty() {
+        purl.add_qualifier("arch", image.platform.architecture.as_str()).ok()?;
+    }
+    purl.add_qualifier("repository_url", image.name.as_str()).ok()?;
+    if let Some(tag) = image.tags.first() {
+        purl.add_qualifier("tag", tag.as_str()).ok()?;
+    }
+    Some(purl.to_string())
 }
 
-/// The reverse of [`days`].
-fn civil(days: i64) -> (i64, i64, i64) {
-    let days = days + 719_468;
-    let era = days.div_euclid(146_097);
-    let day_of_era = days.rem_euclid(146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    (year_of_era + era * 400 + i64::from(month <= 2), month, day)
+/// An absolute web address that stands as it is in a URI.
+pub(super) fn is_url(url: &str) -> bool {
+    let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+    rest.is_some_and(|rest| {
+        rest.starts_with(|c: char| c.is_ascii_alphanumeric())
+            && rest.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~:/?#@!$&'()*+,;=%".contains(&byte))
+            && rest.matches('#').count() < 2
+    })
 }
 
 #[cfg(test)]
@@ -142,12 +119,6 @@ mod tests {
     }
 
     proptest! {
-        #[test]
-        fn days_go_there_and_back(day in -800_000_i64..3_000_000) {
-            let (year, month, date) = civil(day);
-            prop_assert_eq!(days(year, month, date), day);
-        }
-
         #[test]
         fn times_never_panic(text in "\\PC{0,40}") {
             let _ = in_utc(&text);

@@ -22,25 +22,16 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
-use packageurl::PackageUrl;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
+pub use super::Options;
 use super::contact::{contact, one_line};
+use super::identity::{image_purl, is_url};
 use super::license::{License, Licenses, all_of};
 use super::{cpe, identity};
 use crate::purl::WITH_DISTRO;
 use crate::{Digest, Evidence, ImageDetails, ImageMetadata, ImagePackage, Source};
-
-/// How to write.
-#[derive(Clone, Debug, Default)]
-pub struct Options {
-    /// Packages that only lock files and manifests name, too.
-    pub declared: bool,
-    /// When the document was made, RFC 3339. Unless set it is the time of the image, so that the same image gives
-    /// the same document.
-    pub created: Option<String>,
-}
 
 /// Writes `metadata` as an SPDX 2.3 document.
 ///
@@ -449,21 +440,6 @@ fn purl_reference(locator: impl Into<String>) -> ExternalRef<'static> {
     }
 }
 
-/// `pkg:oci/app@sha256:…?arch=amd64&repository_url=registry.example.com/team/app&tag=1`; `None` without a name.
-pub(super) fn image_purl(image: &ImageDetails) -> Option<String> {
-    let name = image.name.rsplit('/').next().filter(|name| !name.is_empty())?.to_lowercase();
-    let mut purl = PackageUrl::new("oci", name).ok()?;
-    purl.with_version(image.digest.to_string()).ok()?;
-    if !image.platform.architecture.is_empty() {
-        purl.add_qualifier("arch", image.platform.architecture.as_str()).ok()?;
-    }
-    purl.add_qualifier("repository_url", image.name.as_str()).ok()?;
-    if let Some(tag) = image.tags.first() {
-        purl.add_qualifier("tag", tag.as_str()).ok()?;
-    }
-    Some(purl.to_string())
-}
-
 fn checksum(digest: &Digest) -> Vec<Checksum<'_>> {
     let algorithm = match digest.algorithm().to_string().as_str() {
         "sha256" => "SHA256",
@@ -508,16 +484,6 @@ fn originator(author: &str) -> Option<String> {
         (name, Some(mail)) => Some(format!("{kind}: {name} ({mail})")),
         (name, None) => Some(format!("{kind}: {name}")),
     }
-}
-
-/// An absolute web address that stands as it is in a URI.
-pub(super) fn is_url(url: &str) -> bool {
-    let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
-    rest.is_some_and(|rest| {
-        rest.starts_with(|c: char| c.is_ascii_alphanumeric())
-            && rest.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~:/?#@!$&'()*+,;=%".contains(&byte))
-            && rest.matches('#').count() < 2
-    })
 }
 
 fn source_info(found: &ImagePackage) -> Option<String> {
