@@ -1,6 +1,6 @@
 //! One layer, one pass.
 
-use std::io::{self, Read};
+use std::io::{self, BufRead, BufReader, Read};
 
 use crate::budget::{Budget, Buffer};
 use crate::capture::{Capturing, Seen};
@@ -339,7 +339,7 @@ impl<'a> Walk<'a> {
             context,
             index: Gathered::default(),
             small: Vec::new(),
-            large: Buffer::default(),
+            large: context.budget.buffer(),
             sparse: false,
             found: Default::default(),
             captures: context.captures.then(|| Capturing::new(context.limits)),
@@ -383,7 +383,7 @@ impl<'a> Walk<'a> {
                 captures.add(Seen { entry, executable, sparse, bytes, held: false, by: &selection });
             }
             match &entry.sparse {
-                Some(map) => self.file(&mut map.expand(&mut tar, entry.size), &file, &selection)?,
+                Some(map) => self.file(&mut BufReader::new(map.expand(&mut tar, entry.size)), &file, &selection)?,
                 None => self.file(&mut tar, &file, &selection)?,
             }
         }
@@ -426,7 +426,7 @@ impl<'a> Walk<'a> {
     /// Lets the selected catalogers read a file.
     pub(crate) fn file(
         &mut self,
-        reader: &mut dyn Read,
+        reader: &mut dyn BufRead,
         file: &File<'_>,
         selection: &Selection,
     ) -> Result<(), TarError> {
@@ -438,13 +438,13 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    fn catalog(&mut self, reader: &mut dyn Read, file: &File<'_>, selection: &Selection) -> Result<(), TarError> {
+    fn catalog(&mut self, reader: &mut dyn BufRead, file: &File<'_>, selection: &Selection) -> Result<(), TarError> {
         let limit = self.context.held_size();
         if file.size > limit {
             return self.index.catalog_passing(self.context, file, selection, reader, limit);
         }
         let bytes = if file.size > SMALL {
-            self.large.for_file(file.size, self.context.budget)
+            self.large.for_file(file.size)
         } else {
             self.small.clear();
             &mut self.small
@@ -460,13 +460,16 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// Appends all that `reader` has to `bytes`. The standard library would clear the memory before each byte is written.
-fn append(reader: &mut dyn Read, bytes: &mut Vec<u8>) -> io::Result<()> {
-    let mut piece = [0; 16 * 1024];
+/// Appends all that `reader` has to `bytes`: copied once, into memory that nobody cleared for it before.
+fn append(reader: &mut dyn BufRead, bytes: &mut Vec<u8>) -> io::Result<()> {
     loop {
-        match reader.read(&mut piece) {
-            Ok(0) => return Ok(()),
-            Ok(n) => bytes.extend_from_slice(&piece[..n]),
+        match reader.fill_buf() {
+            Ok([]) => return Ok(()),
+            Ok(piece) => {
+                bytes.extend_from_slice(piece);
+                let n = piece.len();
+                reader.consume(n);
+            }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }

@@ -11,7 +11,7 @@ mod header;
 mod pax;
 mod sparse;
 
-use std::io::Read;
+use std::io::{BufRead, Read};
 
 pub(crate) use header::TypeFlag;
 use header::{BLOCK, Header};
@@ -268,6 +268,26 @@ impl<C: Chunks> Read for TarReader<'_, C> {
         }
         self.left -= n as u64;
         Ok(n)
+    }
+}
+
+/// The same without copying: what was inflated last.
+impl<C: Chunks> BufRead for TarReader<'_, C> {
+    fn fill_buf(&mut self) -> std::io::Result<&[u8]> {
+        if self.left == 0 {
+            return Ok(&[]);
+        }
+        let window = self.stream.window()?;
+        if window.is_empty() {
+            return Err(std::io::Error::new(std::io::ErrorKind::UnexpectedEof, EndsWithin));
+        }
+        let left = usize::try_from(self.left).unwrap_or(usize::MAX);
+        Ok(&window[..window.len().min(left)])
+    }
+
+    fn consume(&mut self, n: usize) {
+        self.stream.consume(n);
+        self.left -= n as u64;
     }
 }
 

@@ -1,6 +1,6 @@
 //! A layer by its table of contents: the walk of [`read_layer`](crate::read_layer()), over rows instead of headers.
 
-use std::io::{self, Read};
+use std::io::{self, BufRead, Read};
 
 use flate2::bufread::GzDecoder;
 
@@ -121,8 +121,8 @@ impl Contents<'_> {
     }
 }
 
-impl Read for Contents<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+impl BufRead for Contents<'_> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
         if self.start == self.buffer.len() && !self.chunks.is_empty() {
             self.buffer.clear();
             self.start = 0;
@@ -134,10 +134,18 @@ impl Read for Contents<'_> {
         if self.failure.is_some() {
             return Err(io::Error::other("the layer cannot be read on"));
         }
-        let held = &self.buffer[self.start..];
-        let n = held.len().min(buffer.len());
-        buffer[..n].copy_from_slice(&held[..n]);
+        Ok(&self.buffer[self.start..])
+    }
+
+    fn consume(&mut self, n: usize) {
         self.start += n;
+    }
+}
+
+impl Read for Contents<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n = self.fill_buf()?.read(buffer)?;
+        self.consume(n);
         Ok(n)
     }
 }
