@@ -13,6 +13,7 @@ mod cataloger;
 mod document;
 mod event;
 mod layer;
+mod lazy;
 mod literals;
 mod memory;
 mod seeds;
@@ -44,7 +45,7 @@ libfuzzer_sys::fuzz_target!(init: choose(), |bytes: &[u8]| {
 });
 
 fn all() -> Vec<Target> {
-    [cataloger::targets(), layer::targets(), document::targets(), text::targets(), event::targets()]
+    [cataloger::targets(), layer::targets(), lazy::targets(), document::targets(), text::targets(), event::targets()]
         .into_iter()
         .flatten()
         .collect()

@@ -85,6 +85,7 @@ impl Flags<'_> {
         let options = Options {
             workers: usize::from(self.scope.workers),
             interval: Duration::from_secs(self.interval),
+            sweep: Duration::from_secs(self.scope.tag_sweep),
             ..Options::default()
         };
         Ok(Plan { data: self.data, watches: scope.watches(&credentials)?, options, endpoint })

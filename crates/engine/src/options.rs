@@ -30,7 +30,12 @@ pub struct Options {
     pub sinks: Vec<String>,
     /// What is kept how long; `None` keeps everything.
     pub retention: Option<Retention>,
-    /// Requests that a reconcile pass has under way at one time while it asks what tags point at.
+    /// How long it may take until a tag that was never seen to move is asked for again, if the registry's lists do not
+    /// say what tags point at. Events do not wait for it. [`Duration::ZERO`] asks for every tag in every pass.
+    pub sweep: Duration,
+    /// Repositories that a reconcile pass looks at at one time.
+    pub repositories: usize,
+    /// Requests that a reconcile pass has under way at one time for each of them while it asks what tags point at.
     pub lookups: usize,
 }
 
@@ -46,6 +51,8 @@ impl Default for Options {
             retry: RetryPolicy::default(),
             sinks: Vec::new(),
             retention: Some(Retention::default()),
+            sweep: Duration::from_secs(15 * 60),
+            repositories: 4,
             lookups: 4,
         }
     }

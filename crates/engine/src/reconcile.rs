@@ -3,17 +3,23 @@
 //! Nothing is taken for gone because a list lacks it: lists are cut short, filtered by permissions and served by
 //! caches. Each missing tag and each missing repository is asked for by name, and only a 404 counts.
 
+mod look;
 mod repository;
+mod since;
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
-use futures_util::TryStreamExt as _;
-use supercargo_registry::Repository;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use futures_util::{StreamExt as _, TryStreamExt as _};
+use jiff::Timestamp;
+use supercargo_registry::{Repository, Tag};
 use supercargo_store::{Change, Lane, OnDead, Page, PlaceFilter, Presence, Work};
 use tracing::{debug, error, info, warn};
 
-pub(crate) use self::repository::{Intent, RepositoryPass};
+use self::look::Turn;
+pub(crate) use self::repository::{Intent, Passed, RepositoryPass};
 use crate::failure::{Blame, Class, Trouble, chain};
 use crate::run::revive;
 use crate::shared::{Shared, away};
@@ -21,6 +27,9 @@ use crate::{LastError, PassSummary, Progress, Watch};
 
 /// Repositories of one registry. The largest public registries list a few hundred thousand.
 const REPOSITORIES: usize = 1_000_000;
+
+/// Sights of repositories that are recorded in one transaction.
+const SEEN: usize = 500;
 
 /// What the store knew of a registry when the engine started.
 #[derive(Clone, Debug, Default)]
@@ -46,16 +55,31 @@ pub(crate) struct Reconciler {
     pending: HashSet<Repository>,
     /// No pass has gone through in this run.
     first: bool,
+    /// When the first pass of this run had gone through.
+    begun: Option<Timestamp>,
     /// Passes in a row that failed.
     failures: u32,
+    /// The present pass among all, counted on from run to run.
+    number: u64,
+    /// The latest push that the registry told of.
+    newest: Option<Timestamp>,
 }
+
+/// A repository with what came of its pass.
+type Outcome = (Repository, Result<Passed, Trouble>);
 
 impl Reconciler {
     pub(crate) fn new(shared: Arc<Shared>, watch: Arc<Watch>, before: Before) -> Self {
+        let interval = shared.options.interval.as_secs().max(1);
+        // The next process goes on where this one is.
+        let number = u64::try_from(shared.clock.now().as_second()).unwrap_or_default() / interval;
         Self {
             shared,
             watch,
             before,
+            number,
+            newest: None,
+            begun: None,
             listed: None,
             noted: HashSet::new(),
             troubled: HashSet::new(),
@@ -85,9 +109,11 @@ impl Reconciler {
     pub(crate) async fn once(&mut self) {
         let host = self.watch.host().to_owned();
         let shared = Arc::clone(&self.shared);
+        self.number += 1;
         match self.pass().await {
             Ok((summary, unlisted)) => {
                 self.first = false;
+                self.begun.get_or_insert_with(|| shared.clock.now());
                 self.failures = 0;
                 if shared.registry_answered(&host)
                     && let Err(error) = revive(&shared, &host).await
@@ -143,13 +169,37 @@ impl Reconciler {
     }
 
     async fn pass(&mut self) -> Result<(PassSummary, Option<Trouble>), Trouble> {
-        let mut summary = PassSummary::default();
         let (repositories, unlisted) = self.repositories().await?;
-        for repository in repositories {
-            let pass = RepositoryPass::new(&self.shared, &self.watch, &repository, self.intent(&repository));
-            match pass.run().await {
-                Ok(found) => {
-                    summary.add(&found);
+        let news = self.news().await;
+        let waiting = repositories.into_iter().filter_map(|repository| match &news {
+            // What the list of news does not name is as it was, or gone, which shows when its turn comes.
+            Some(news) => {
+                let tags = news.tags.get(&repository).cloned();
+                let whole = self.turn().is_none_or(|turn| turn.is_for(repository.as_str()));
+                (whole || tags.is_some()).then_some((repository, tags.filter(|_| !whole)))
+            }
+            None => Some((repository, None)),
+        });
+        let mut waiting: Vec<(Repository, Option<Vec<Tag>>)> = waiting.collect();
+        waiting.reverse();
+        let mut summary = PassSummary::default();
+        let mut seen = Vec::new();
+        let mut running: FuturesUnordered<BoxFuture<'static, Outcome>> = FuturesUnordered::new();
+        loop {
+            while running.len() < self.shared.options.repositories.max(1)
+                && let Some((repository, tags)) = waiting.pop()
+            {
+                running.push(self.look_at(repository, tags));
+            }
+            let Some((repository, outcome)) = running.next().await else { break };
+            match outcome {
+                Ok(passed) => {
+                    summary.add(&passed.summary);
+                    self.newest = self.newest.max(passed.newest);
+                    seen.extend(passed.seen);
+                    if seen.len() >= SEEN {
+                        self.shared.store.apply(std::mem::take(&mut seen)).await?;
+                    }
                     self.pending.remove(&repository);
                     if self.troubled.remove(&repository) {
                         self.show(&repository, OnDead::Revive).await;
@@ -166,7 +216,26 @@ impl Reconciler {
                 }
             }
         }
+        self.shared.store.apply(seen).await?;
+        self.newest = news.map_or(self.newest, |news| news.newest.max(self.newest));
         Ok((summary, unlisted))
+    }
+
+    fn look_at(&self, repository: Repository, tags: Option<Vec<Tag>>) -> BoxFuture<'static, Outcome> {
+        let (shared, watch, intent) = (Arc::clone(&self.shared), Arc::clone(&self.watch), self.intent(&repository));
+        Box::pin(async move {
+            let pass = RepositoryPass::new(&shared, &watch, &repository, intent);
+            let passed = match tags {
+                Some(tags) => pass.run_with(tags).await,
+                None => pass.run().await,
+            };
+            (repository, passed)
+        })
+    }
+
+    /// The pass's turn; `None` if it asks for everything.
+    fn turn(&self) -> Option<Turn> {
+        Turn::new(self.number, &self.shared.options, self.begun?, self.shared.clock.now())
     }
 
     /// What is looked at in this pass: what is configured, or what the registry lists together with what the store
@@ -216,6 +285,7 @@ impl Reconciler {
             // Without `all_images`, what was there before the watch began is only noted.
             note_only: begins && !self.watch.all_images,
             complete: self.first && self.watch.all_images,
+            turn: self.turn(),
         }
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use supercargo_registry::index::Digest;
 use supercargo_registry::{ErrorKind as Kind, Repository};
 use supercargo_store::{
-    Change, Lane, NewDelivery, NewJob, Page, PlaceFilter, Reason, RepositoryName, Store, TagOrDigest, Work,
+    Change, Lane, NewDelivery, NewJob, Page, PlaceFilter, Reason, RepositoryName, Store, TagOrDigest, TagState, Work,
 };
 use tokio::sync::OwnedMutexGuard;
 use tracing::{debug, info, warn};
@@ -60,12 +60,17 @@ impl Shared {
 
     /// The tags of a repository that are there, by the store, and what they point at.
     pub(crate) async fn stored_tags(&self, repository: &RepositoryName) -> Result<HashMap<String, Digest>, Trouble> {
+        Ok(self.known_tags(repository).await?.into_iter().map(|state| (state.tag, state.digest)).collect())
+    }
+
+    /// The same with all that the store knows of them.
+    pub(crate) async fn known_tags(&self, repository: &RepositoryName) -> Result<Vec<TagState>, Trouble> {
         let filter = PlaceFilter::repository(repository);
-        let mut tags = HashMap::new();
+        let mut tags = Vec::new();
         let mut page = Page::first(Page::LIMIT);
         loop {
             let listing = self.store.tags(&filter, &page).await?;
-            tags.extend(listing.items.into_iter().map(|state| (state.tag, state.digest)));
+            tags.extend(listing.items);
             match listing.next {
                 Some(next) => page = Page::after(next, Page::LIMIT),
                 None => return Ok(tags),

@@ -45,9 +45,25 @@ pub trait Registry: Debug + Send + Sync {
     /// The repositories, as the configuration's filter lets them through.
     fn repositories(&self) -> BoxStream<'_, Result<Repository>>;
 
+    /// Whether [`Registry::tags`] begins with the tag that moved last, and goes back in time from there: who has seen
+    /// all that came before a time need not read on.
+    fn lists_newest_first(&self) -> bool {
+        false
+    }
+
     /// The tags of a repository, in the registry's order.
     /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such repository, where the registry can tell.
     fn tags(&self, repository: &Repository) -> BoxStream<'_, Result<Tag>>;
+
+    /// The tags of all repositories that are listed and that were pushed or moved at `since` or later, or ever; the
+    /// newest first where the registry can sort. `None` if the registry has no such list: then there is
+    /// [`tags`](Self::tags) for each repository.
+    ///
+    /// A poll asks with the newest [`Tag::pushed_at`] it has seen and finds that row again and no other, in one request
+    /// or two. What was deleted is not in such a list. A row may come twice, with different times.
+    fn tags_since(&self, _since: Option<Timestamp>) -> Option<BoxStream<'_, Result<(Repository, Tag)>>> {
+        None
+    }
 
     /// What a tag or a digest leads to now: media type, digest and size of a manifest or an index.
     ///

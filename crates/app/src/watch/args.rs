@@ -125,6 +125,10 @@ pub(crate) struct ScopeArgs {
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", value_parser = flag::parse, env = "SUPERCARGO_REFRESH_REGISTRY", hide_env_values = true, value_name = "BOOL")]
     pub(crate) refresh_registry: Flag,
 
+    /// Seconds within which every tag is asked for, if the registry's lists do not say what tags point at; tags that are new or have moved before are asked for at every check. 0: every tag at every check
+    #[arg(long, default_value_t = 900, env = "SUPERCARGO_TAG_SWEEP", hide_env_values = true, value_name = "SECONDS")]
+    pub(crate) tag_sweep: u64,
+
     /// Images to index at one time
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=256), env = "SUPERCARGO_WORKERS", hide_env_values = true, value_name = "NUMBER")]
     pub(crate) workers: u16,

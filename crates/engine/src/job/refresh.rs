@@ -115,7 +115,11 @@ async fn whole(shared: &Shared, watch: &Watch, job: &Job, name: &RepositoryName)
     let intent = Intent { lane: job.lane, ..Intent::default() };
     let pass = RepositoryPass::new(shared, watch, &repository, intent);
     match pass.run().await {
-        Ok(_) => Ok(Outcome::default()),
+        Ok(passed) => {
+            let mut outcome = Outcome::default();
+            outcome.changes.extend(passed.seen);
+            Ok(outcome)
+        }
         // Only a repository that somebody named is missed when it is not there.
         Err(trouble) if trouble.reason.kind == ErrorKind::NotFound.as_str() => {
             if watch.repositories.contains(&repository) { Err(trouble.into_final()) } else { Ok(Outcome::default()) }

@@ -3,11 +3,13 @@
 use std::collections::{HashMap, HashSet};
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use jiff::Timestamp;
 use serde_json::json;
 use supercargo_registry::index::Digest;
 use supercargo_registry::{ErrorKind, RegistryExt as _, Repository, Tag, TagName, Target};
 use supercargo_store::{Change, DeliveryKind, Lane, OnDead, RepositoryName, TagOrDigest, Work};
 
+use super::look::{Look, Turn};
 use crate::failure::Trouble;
 use crate::job::{is_settled, manifest_of_gone_tag};
 use crate::shared::Shared;
@@ -28,11 +30,13 @@ pub(crate) struct Intent {
     pub(crate) note_only: bool,
     /// Look into the ledger for tags that have not changed, too.
     pub(crate) complete: bool,
+    /// The pass's turn, if it does not ask for everything.
+    pub(crate) turn: Option<Turn>,
 }
 
 impl Default for Intent {
     fn default() -> Self {
-        Self { lane: Lane::Reconcile, note_only: false, complete: false }
+        Self { lane: Lane::Reconcile, note_only: false, complete: false, turn: None }
     }
 }
 
@@ -43,6 +47,23 @@ pub(crate) struct RepositoryPass<'a> {
     repository: &'a Repository,
     name: RepositoryName,
     intent: Intent,
+}
+
+/// A pass that went through.
+#[derive(Debug)]
+pub(crate) struct Passed {
+    pub(crate) summary: PassSummary,
+    /// What is still to be recorded: that the repository is there.
+    pub(crate) seen: Option<Change>,
+    /// When the tag that was pushed last was, as far as lists say it.
+    pub(crate) newest: Option<Timestamp>,
+}
+
+/// Tags, as a list named them.
+struct Listed {
+    tags: Vec<Tag>,
+    /// The list was read to its end: what it lacks may be gone.
+    whole: bool,
 }
 
 /// A tag, and what it points at now.
@@ -56,28 +77,66 @@ impl<'a> RepositoryPass<'a> {
         Self { shared, watch, repository, name: watch.name(repository), intent }
     }
 
-    /// Compares and records. An error has inferred nothing; what was recorded before it stays right.
-    pub(crate) async fn run(&self) -> Result<PassSummary, Trouble> {
-        let stored = self.shared.stored_tags(&self.name).await?;
-        let listed = match self.watch.registry.image_tags(self.repository, TAGS).await {
-            Ok(tags) => tags,
-            Err(error) if error.kind() == ErrorKind::NotFound => return self.confirm_gone(stored, error).await,
+    /// Compares and records what changed. An error has inferred nothing; what was recorded before it stays right.
+    /// That the repository was seen is left to the caller, who may have many to record.
+    pub(crate) async fn run(&self) -> Result<Passed, Trouble> {
+        let look = self.look().await?;
+        let listed = match self.list(&look).await {
+            Ok(listed) => listed,
+            Err(error) if error.kind() == ErrorKind::NotFound => return self.confirm_gone(look.stored, error).await,
             Err(error) => return Err(error.into()),
         };
-        let mut wanted: Vec<Tag> = listed.into_iter().filter(|tag| self.watch.has_tag(&tag.name)).collect();
-        let names: HashSet<&str> = wanted.iter().map(|tag| tag.name.as_str()).collect();
-        // Tags that the list lacks are asked for like those that it names without a digest.
-        let missing: Vec<Tag> = stored
-            .keys()
-            .filter(|tag| !names.contains(tag.as_str()))
-            .filter_map(|tag| tag.parse::<TagName>().ok())
-            .map(Tag::from)
-            .collect();
-        drop(names);
-        let mut summary = PassSummary { repositories: 1, tags: wanted.len(), ..PassSummary::default() };
+        self.work_on(&look, listed).await
+    }
+
+    /// The same for tags that came in another list than the repository's own: those that are not among them are as
+    /// they were.
+    pub(crate) async fn run_with(&self, tags: Vec<Tag>) -> Result<Passed, Trouble> {
+        let look = self.look().await?;
+        self.work_on(&look, Listed { tags, whole: false }).await
+    }
+
+    async fn look(&self) -> Result<Look, Trouble> {
+        Ok(Look::new(self.intent.turn, self.shared.known_tags(&self.name).await?))
+    }
+
+    /// The repository's tags: all of them, or those that are new where the list begins with them.
+    async fn list(&self, look: &Look) -> supercargo_registry::Result<Listed> {
+        let registry = &self.watch.registry;
+        if !registry.lists_newest_first() || look.reads_on(self.repository.as_str()) {
+            return Ok(Listed { tags: registry.image_tags(self.repository, TAGS).await?, whole: true });
+        }
+        let mut stream = registry.tags(self.repository);
+        let mut tags = Vec::new();
+        while let Some(tag) = stream.try_next().await? {
+            if look.is_old(&tag) {
+                return Ok(Listed { tags, whole: false });
+            }
+            if !tag.name.is_referrer() {
+                tags.push(tag);
+            }
+        }
+        Ok(Listed { tags, whole: true })
+    }
+
+    async fn work_on(&self, look: &Look, listed: Listed) -> Result<Passed, Trouble> {
+        let stored = &look.stored;
+        let newest = listed.tags.iter().filter_map(|tag| tag.pushed_at).max();
+        let mut wanted: Vec<Tag> = listed.tags.into_iter().filter(|tag| self.watch.has_tag(&tag.name)).collect();
+        let mut missing: Vec<Tag> = Vec::new();
+        if listed.whole {
+            let names: HashSet<&str> = wanted.iter().map(|tag| tag.name.as_str()).collect();
+            // Tags that the list lacks are asked for like those that it names without a digest.
+            let lacking = stored.keys().filter(|tag| !names.contains(tag.as_str()));
+            missing.extend(lacking.filter_map(|tag| tag.parse::<TagName>().ok()).map(Tag::from));
+        }
+        let tags = if listed.whole { wanted.len() } else { stored.len() };
+        let mut summary = PassSummary { repositories: 1, tags, ..PassSummary::default() };
+        if !self.intent.complete {
+            wanted.retain(|tag| look.asks_for(tag));
+        }
         wanted.extend(missing);
 
-        self.commit(vec![Change::RepositorySeen { repository: self.name.clone() }]).await?;
         let mut wanted = wanted.into_iter().peekable();
         while wanted.peek().is_some() {
             let mut batch = Vec::new();
@@ -85,13 +144,13 @@ impl<'a> RepositoryPass<'a> {
             for item in self.look_up_all(wanted.by_ref().take(BATCH)).await? {
                 match item {
                     Ok(tag) => found.push(tag),
-                    Err(gone) => self.tag_gone(&gone, &stored, &mut batch, &mut summary),
+                    Err(gone) => self.tag_gone(&gone, stored, &mut batch, &mut summary),
                 }
             }
-            self.compare(found, &stored, &mut batch, &mut summary).await?;
+            self.compare(found, stored, &mut batch, &mut summary).await?;
             self.commit(batch).await?;
         }
-        Ok(summary)
+        Ok(Passed { summary, seen: Some(Change::RepositorySeen { repository: self.name.clone() }), newest })
     }
 
     /// What tags point at, in any order: `Err` inside for those that the registry says are gone.
@@ -175,7 +234,7 @@ impl<'a> RepositoryPass<'a> {
         &self,
         stored: HashMap<String, Digest>,
         error: supercargo_registry::Error,
-    ) -> Result<PassSummary, Trouble> {
+    ) -> Result<Passed, Trouble> {
         if stored.is_empty() && !self.is_known().await? {
             return Err(error.into());
         }
@@ -192,7 +251,8 @@ impl<'a> RepositoryPass<'a> {
         }
         self.commit(changes).await?;
         self.shared.monitor.tell(Progress::Gone { repository: self.name.clone(), reference: None });
-        Ok(PassSummary { repositories: 1, gone: 1, ..PassSummary::default() })
+        let summary = PassSummary { repositories: 1, gone: 1, ..PassSummary::default() };
+        Ok(Passed { summary, seen: None, newest: None })
     }
 
     async fn is_known(&self) -> Result<bool, Trouble> {

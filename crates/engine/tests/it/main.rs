@@ -8,4 +8,5 @@ mod first_run;
 mod images;
 mod lifecycle;
 mod over_http;
+mod polling;
 mod support;

@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::FutureExt as _;
 use futures_util::stream::{self, BoxStream, StreamExt as _};
+use jiff::Timestamp;
 use supercargo_engine::{Backoff, Engine, ImageIndexer, Options, RetryPolicy, Summary, Watch};
 use supercargo_registry::index::{ImageMetadata, ImageSource, Indexer};
 use supercargo_registry::{
@@ -52,6 +54,12 @@ pub(crate) struct Switches {
     pub(crate) panics: AtomicBool,
     /// Calls of `resolve`.
     pub(crate) resolved: AtomicUsize,
+    /// Tags that lists gave.
+    pub(crate) listed: AtomicUsize,
+    /// Lists begin with the tag that was pushed last.
+    pub(crate) newest_first: AtomicBool,
+    /// There is one list of what is new in all repositories.
+    pub(crate) tells_news: AtomicBool,
 }
 
 impl Switched {
@@ -61,6 +69,10 @@ impl Switched {
 
     pub(crate) fn set_away(&self, kind: Option<ErrorKind>) {
         *self.switches.away.lock().unwrap() = kind;
+    }
+
+    fn count_listed(&self) {
+        self.switches.listed.fetch_add(1, Ordering::SeqCst);
     }
 
     fn enter(&self) -> Result<()> {
@@ -104,6 +116,22 @@ impl Registry for Switched {
         self.inner.repositories().filter(listed).boxed()
     }
 
+    fn lists_newest_first(&self) -> bool {
+        self.switches.newest_first.load(Ordering::SeqCst)
+    }
+
+    fn tags_since(&self, since: Option<Timestamp>) -> Option<BoxStream<'_, Result<(Repository, Tag)>>> {
+        if !self.switches.tells_news.load(Ordering::SeqCst) {
+            return None;
+        }
+        let rows = self.inner.repositories().flat_map(move |repository| {
+            let repository = repository.expect("memory lists");
+            let tags = self.inner.tags(&repository).collect::<Vec<_>>().now_or_never().expect("memory does not wait");
+            stream::iter(tags).map(move |tag| (repository.clone(), tag.expect("memory lists")))
+        });
+        Some(rows.filter(move |(_, tag)| std::future::ready(tag.pushed_at >= since)).map(Ok).boxed())
+    }
+
     fn tags(&self, repository: &Repository) -> BoxStream<'_, Result<Tag>> {
         if let Err(error) = self.enter() {
             return failed(error);
@@ -123,7 +151,13 @@ impl Registry for Switched {
         if self.switches.torn_list.load(Ordering::SeqCst) {
             return tags.take(1).chain(failed(Error::new(ErrorKind::Unavailable, "list tags"))).boxed();
         }
-        tags.boxed()
+        if self.lists_newest_first() {
+            let tags = tags.collect::<Vec<_>>().now_or_never().expect("memory does not wait");
+            let mut tags: Vec<Tag> = tags.into_iter().map(|tag| tag.expect("memory lists")).collect();
+            tags.sort_by_key(|tag| std::cmp::Reverse(tag.pushed_at));
+            return stream::iter(tags).inspect(|_| self.count_listed()).map(Ok).boxed();
+        }
+        tags.inspect(|_| self.count_listed()).boxed()
     }
 
     async fn resolve(&self, repository: &Repository, target: &Target) -> Result<Descriptor> {
@@ -268,6 +302,14 @@ impl Ship {
     /// Pushes an image whose one layer holds `seed`, so that each seed is another image.
     pub(crate) fn push(&self, repository: &str, tag: &str, seed: &str) -> Digest {
         self.registry.inner.push_image(&repository.parse().unwrap(), tag, &[&layer(seed)]).unwrap()
+    }
+
+    /// The same at a time, in seconds, that the registry tells.
+    pub(crate) fn push_at(&self, second: i64, repository: &str, tag: &str, seed: &str) -> Digest {
+        let digest = self.push(repository, tag, seed);
+        let time = Timestamp::from_second(second).unwrap();
+        self.registry.inner.set_pushed_at(&repository.parse().unwrap(), &tag.parse().unwrap(), time);
+        digest
     }
 
     pub(crate) async fn images(&self) -> Vec<ImageSummary> {
