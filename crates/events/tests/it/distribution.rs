@@ -19,7 +19,7 @@ fn digest() -> String {
     format!("sha256:{}", "3f".repeat(32))
 }
 
-pub(crate) fn source() -> DistributionSource {
+fn source() -> DistributionSource {
     DistributionSource::new(SourceConfig::new([Secret::new(SECRET)])).unwrap()
 }
 
@@ -30,7 +30,7 @@ fn headers(media_type: &str) -> HeaderMap {
     ])
 }
 
-pub(crate) fn receive(source: &dyn Source, body: &[u8]) -> Reception {
+fn receive(source: &dyn Source, body: &[u8]) -> Reception {
     source.receive(&Request::new(&Method::POST, &headers(V2), body, Timestamp::UNIX_EPOCH))
 }
 
