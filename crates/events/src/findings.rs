@@ -165,8 +165,9 @@ impl<'a> Said<'a> {
         let Some(repository) = given(self.repository) else {
             return malformed("it names no repository");
         };
+        // Understood, and about nothing that a registry could hold.
         if !grammar::is_repository(repository) {
-            return malformed(format!("`{}` is no repository name", short(repository)));
+            return ignored(format!("`{}` is no repository name", short(repository)));
         }
         let tag = given(self.tag).filter(|tag| grammar::is_tag(tag)).map(str::to_owned);
         let digest = given(self.digest).and_then(grammar::digest);
