@@ -148,16 +148,14 @@ impl EventGridSource {
     }
 
     fn findings(&self, envelope: &Envelope, body: &[u8], index: usize) -> Findings {
-        let topic = envelope.topic.as_deref().unwrap_or_default().to_ascii_lowercase();
-        // A validation may name a wider scope than the registry, a connected registry a narrower one.
-        let is_own = |own: &String| {
-            let own = own.to_ascii_lowercase();
-            own.starts_with(&topic) || topic.starts_with(&own)
-        };
-        if !self.topics.is_empty() && (topic.is_empty() || !self.topics.iter().any(is_own)) {
-            return Findings::none(Left::Ignored(format!("topic {} is not one of this source's", short(&topic))));
-        }
+        let topic = envelope.topic.as_deref().unwrap_or_default();
         let kind = envelope.kind.as_str();
+        let is_validation = kind == "Microsoft.EventGrid.SubscriptionValidationEvent";
+        // A connected registry's topic goes on after the registry's; a validation may name a wider scope.
+        let is_own = |own: &String| is_within(topic, own) || (is_validation && is_within(own, topic));
+        if !self.topics.is_empty() && !self.topics.iter().any(is_own) {
+            return Findings::none(Left::Ignored(format!("topic {} is not one of this source's", short(topic))));
+        }
         match kind {
             "Microsoft.EventGrid.SubscriptionValidationEvent" => return validation(envelope),
             "Microsoft.EventGrid.SubscriptionDeletedEvent" => {
@@ -187,6 +185,13 @@ impl EventGridSource {
         let registry = after(topic, "/registries/").and_then(|rest| rest.split('/').next());
         notification.event(self.host.as_deref(), registry, key.unwrap_or_else(|| body_key(body, index)))
     }
+}
+
+/// Whether a resource ID is `scope` or something below it; Azure writes them in any case.
+fn is_within(id: &str, scope: &str) -> bool {
+    let (id, scope) = (id.to_ascii_lowercase(), scope.to_ascii_lowercase());
+    let rest = id.strip_prefix(scope.trim_end_matches('/'));
+    !scope.is_empty() && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// What follows `part`, which Azure writes in any case.

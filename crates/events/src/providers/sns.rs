@@ -210,6 +210,13 @@ impl Source for SnsSource {
     }
 
     fn receive_trusted(&self, body: &[u8], _now: Timestamp) -> Reception {
+        // A queue may be fed by other topics too.
+        if let Ok(envelope) = serde_json::from_slice::<Envelope>(body)
+            && self.topic(&envelope.topic).is_err()
+        {
+            let reason = format!("topic {} is not one of this source's", short(&envelope.topic));
+            return Findings::none(Left::Ignored(reason)).into_reception();
+        }
         eventbridge::decode(self.host.as_deref(), body).into_reception()
     }
 

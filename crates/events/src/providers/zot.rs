@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | Format read from | project-zot/zot `pkg/extensions/events` |
 //! | Envelope | CloudEvents 1.0, binary mode: attributes in `Ce-…` headers, the data is the body |
-//! | Types | `zotregistry.image.updated`, `.image.deleted`; `.image.lint_failed`, `.image.scanned`, `.repository.created` |
+//! | Types | `….image.updated`, `….image.deleted`; `….image.lint_failed`, `….image.scanned`, `….repository.created`; what stands before is `zotregistry`, or what the operator chose (`typePrefix`) |
 //! | Data | `name`, `reference` (tag or digest), `digest`, `mediaType`; `manifest`, the whole of it, when updated |
 //! | Authentication | Basic, Bearer or headers of the operator's choice |
 //! | Handshake | none |
@@ -61,10 +61,11 @@ impl ZotSource {
     }
 
     fn event(&self, event: &CloudEvent, body: &[u8], now: Timestamp) -> Result<RegistryEvent, Left> {
-        let action = match event.kind.as_str() {
-            "zotregistry.image.updated" => Action::Pushed,
-            "zotregistry.image.deleted" => Action::Deleted,
-            other => return ignored(format!("type `{}` changes no image", short(other))),
+        let is = |kind: &str| event.kind.strip_suffix(kind).is_some_and(|prefix| prefix.ends_with('.'));
+        let action = match () {
+            () if is("image.updated") => Action::Pushed,
+            () if is("image.deleted") => Action::Deleted,
+            () => return ignored(format!("type `{}` changes no image", short(&event.kind))),
         };
         let data = Data::deserialize(&event.data).map_err(|error| Left::Malformed(error.to_string()))?;
         let reference = given(data.reference.as_deref());

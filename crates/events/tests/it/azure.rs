@@ -132,6 +132,27 @@ fn event_grid_validates_the_endpoint_with_a_code() {
 }
 
 #[test]
+fn listed_registries_speak_and_others_do_not() {
+    let body = |topic: &str| {
+        let mut body = grid("ImagePushed", &data("push", json!({})));
+        body["topic"] = json!(topic);
+        body
+    };
+    let source = source("event-grid", config().with_option("topics", format!("/x/registries/one, {REGISTRY}")));
+    let check = |topic: &str, accepted: bool| {
+        let reception = Delivery::new(body(topic)).query(&query()).to(&*source);
+        assert_eq!(matches!(reception.verdict, Verdict::Events(_)), accepted, "{topic}");
+    };
+    check(REGISTRY, true);
+    check(&REGISTRY.to_lowercase(), true);
+    check(&format!("{REGISTRY}/connectedRegistries/edge"), true);
+    check(&format!("{REGISTRY}2"), false);
+    check("/subscriptions/0000", false);
+    check("/", false);
+    check("", false);
+}
+
+#[test]
 fn cloud_events_validate_the_endpoint_with_options() {
     let options = Delivery::new("").method(Method::OPTIONS).header("webhook-request-origin", "eventgrid.azure.net");
     let source = source("event-grid", config());

@@ -164,6 +164,7 @@ fn zots_events() {
     };
     check("zotregistry.image.updated", image("1.0"), "pushed zot.example.com/team/app:1.0@sha256:aaaa");
     check("zotregistry.image.updated", image(&digest('a')), "pushed zot.example.com/team/app@sha256:aaaa");
+    check("com.example.registry.image.updated", image("1.0"), "pushed zot.example.com/team/app:1.0@sha256:aaaa");
     check("zotregistry.image.deleted", image("1.0"), "deleted zot.example.com/team/app:1.0@sha256:aaaa");
     check("zotregistry.image.scanned", image("1.0"), "ignored: type `zotregistry.image.scanned` changes no image");
     check(

@@ -198,6 +198,20 @@ fn raw_delivery_takes_a_secret_in_the_address() {
 }
 
 #[test]
+fn a_queue_behind_a_topic_needs_no_signature_but_the_topic() {
+    let source = source("sns", SourceConfig::new([]).with_option("topics", TOPIC));
+    let trusted = |topic: &str| {
+        let body = json!({
+            "Type": "Notification", "MessageId": "m", "TopicArn": topic, "Message": image("PUSH", json!({})).to_string()
+        });
+        outcome(&source.receive_trusted(body.to_string().as_bytes(), Timestamp::UNIX_EPOCH))
+    };
+    assert_eq!(trusted(TOPIC), format!("pushed {HOST}/team/app@sha256:aaaa"));
+    let other = "arn:aws:sns:eu-west-1:210987654321:other";
+    assert_eq!(trusted(other), format!("ignored: topic {other} is not one of this source's"));
+}
+
+#[test]
 fn a_stack_announces_itself() {
     let topic = Topic::knowing();
     let stack = "arn:aws:cloudformation:eu-west-1:210987654321:stack/supercargo/11aa";
