@@ -31,8 +31,8 @@ pub(crate) async fn receive(
         Ok(body) => body,
         Err(problem) => return problem.into_response(),
     };
-    let delivery =
-        events::Request { method: &parts.method, headers: &parts.headers, query: parts.uri.query(), body: &body };
+    let delivery = events::Request::new(&parts.method, &parts.headers, &body, jiff::Timestamp::now())
+        .with_query(parts.uri.query());
     let received = shared.intake.receive(&name, source.as_ref(), &delivery).await;
     shared.metrics.delivery(received.outcome);
     let mut response = Response::new(Body::from(received.answer.body));
