@@ -19,15 +19,25 @@ mod guard;
 mod limiter;
 mod link;
 mod pages;
+#[cfg(feature = "acr")]
+mod product;
 mod referrer;
 mod retry;
 mod tls;
 mod token;
 mod transport;
 
+#[cfg(feature = "acr")]
+pub(crate) use auth::Scope;
 pub use client::DistributionClient;
 pub(crate) use client::MANIFEST_SIZE;
+#[cfg(feature = "acr")]
+pub(crate) use guard::without_port;
 pub use guard::{Resolver, SystemResolver};
 pub(crate) use referrer::{EMPTY_CONFIG, referrer_manifest};
 pub use retry::Retry;
+#[cfg(feature = "acr")]
+pub(crate) use tls::client_config;
+#[cfg(feature = "acr")]
+pub(crate) use token::{jwt_claims, jwt_expiry};
 pub use transport::{Deadlines, SignIn, TransportConfig};

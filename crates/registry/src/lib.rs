@@ -54,6 +54,8 @@ mod oci;
 mod registry;
 mod secret;
 
+#[cfg(feature = "acr")]
+pub use acr::{AcrManifest, AcrOptions, AcrRegistry, AcrRegistryBuilder, AzureIdentity};
 pub use archive::{ArchiveBlobs, ArchiveRegistry};
 pub use blob::Blob;
 pub use config::{Filter, RegistryConfig, RegistryKind, build, parse_registry};

@@ -7,6 +7,8 @@
 //! - [`HostScan`] makes images from the package databases and binaries of this machine.
 //! - [`RegistryServer`] speaks the distribution protocol on a loopback port: paging, tokens,
 //!   uploads, referrers, notifications. It keeps a log of its requests and fails on demand.
+//! - [`AcrServer`] puts the sign-in and the lists of Azure Container Registry before one, and
+//!   [`EntraServer`] says who somebody is to Azure.
 //! - [`Client`] pushes images to any registry, and deletes them, as a client does.
 //!
 //! This crate depends on no other supercargo crate, so that a mistake in one of them is not
@@ -37,6 +39,7 @@
 //! # }
 //! ```
 
+mod acr;
 mod blob;
 mod client;
 pub mod contents;
@@ -47,6 +50,7 @@ mod image;
 mod registry;
 mod wait;
 
+pub use acr::{Access, AcrServer, AcrServerBuilder, Catalog, EntraServer};
 pub use blob::{Blob, Descriptor, Platform, media_type, sha256};
 pub use client::{Client, Credentials};
 pub use error::{Error, ErrorKind, Result};

@@ -117,6 +117,7 @@ async fn image(
             let host = reference.registry().parse()?;
             let mut config = RegistryConfig::new(host);
             proxy::apply(&mut config, environment);
+            config.take_variables(|name| environment.text(name));
             let credentials = Credentials::of(environment).map_err(|problem| Error::usage(vec![problem]))?;
             let registry = supercargo_engine::registry::build(&config, credentials.provider())?;
             index(registry, &repository, &target, args, output).await

@@ -56,6 +56,7 @@ impl Scope {
         }
         for config in &mut registries {
             proxy::apply(config, environment);
+            config.take_variables(|name| environment.text(name));
         }
         Ok(Self {
             registries,

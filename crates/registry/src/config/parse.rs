@@ -19,7 +19,7 @@ const KEYS: &str = "type, registry, api, repository, include, exclude, port, sub
 ///
 /// | key | value |
 /// | --- | --- |
-/// | `type` | `oci` (default), `artifactory`, `harbor`, `nexus`, `ecr`, `acr` |
+/// | `type` | `oci`, `artifactory`, `harbor`, `nexus`, `ecr`, `acr`; unset: what the host's name says, else `oci` |
 /// | `registry` | host, with a port if it has one |
 /// | `api` | the product's REST address |
 /// | `repository` | repositories to watch; for Artifactory the repository key |
@@ -275,7 +275,11 @@ impl Reader {
                 self.refuse("repository", "it is missing: type=artifactory needs a repository key");
             }
         }
+        if let (Some(host), false) = (&self.host, self.seen.contains(&"type")) {
+            self.kind = RegistryKind::of(host);
+        }
         let options = self.product_options();
+        self.problems.extend(self.kind.problems(&options));
         let mut repositories = Vec::new();
         for name in std::mem::take(&mut self.repositories) {
             match name.parse::<Repository>() {
@@ -302,6 +306,7 @@ impl Reader {
                 ca_file: self.ca_file.map(Into::into),
                 transport: self.transport,
                 options,
+                variables: BTreeMap::new(),
             }),
             _ => Err(Error::from_problems(self.problems)),
         }
@@ -414,6 +419,24 @@ mod tests {
         );
         let message = parse_registry("port=x").unwrap_err().to_string();
         assert_eq!(message, "port: expected a number from 1 to 65535; registry: it is missing: which registry?");
+    }
+
+    #[cfg(feature = "acr")]
+    #[test]
+    fn azure_by_its_host_names() {
+        let kind = |text: &str| parse_registry(text).unwrap().kind;
+        assert_eq!(kind("contoso.azurecr.io"), RegistryKind::Acr);
+        assert_eq!(kind("https://contoso.azurecr.us"), RegistryKind::Acr);
+        assert_eq!(kind("registry=contoso.azurecr.cn,tenant=contoso.com,identity=managed"), RegistryKind::Acr);
+        assert_eq!(kind("type=oci,registry=contoso.azurecr.io"), RegistryKind::Oci);
+        assert_eq!(kind("type=acr,registry=registry.contoso.com"), RegistryKind::Acr);
+        // No token of a cloud goes to a look-alike.
+        assert_eq!(kind("contoso.azurecr.io.evil.test"), RegistryKind::Oci);
+        assert_eq!(
+            problems("registry=contoso.azurecr.io,port=x,identity=me,authority=http://login.test,colour=red"),
+            ["port", "colour", "authority", "identity"]
+        );
+        assert_eq!(problems("type=oci,registry=contoso.azurecr.io,identity=managed"), ["identity"]);
     }
 
     #[test]

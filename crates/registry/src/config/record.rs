@@ -9,7 +9,8 @@ use url::Url;
 
 use super::Filter;
 use crate::distribution::TransportConfig;
-use crate::{RegistryHost, Repository};
+use crate::error::Problem;
+use crate::{RegistryHost, Repository, Secret};
 
 /// A registry as a user names it. [`parse_registry`](crate::parse_registry) makes one of text.
 #[derive(Clone, Debug)]
@@ -35,13 +36,16 @@ pub struct RegistryConfig {
     pub transport: TransportConfig,
     /// The keys that only this product has ([`RegistryKind::keys`]), as they were written.
     pub options: BTreeMap<&'static str, String>,
+    /// Environment variables that fill in what the keys leave open ([`RegistryKind::variables`]). Whoever reads the
+    /// environment hands them over: [`RegistryConfig::take_variables`].
+    pub variables: BTreeMap<String, Secret>,
 }
 
 impl RegistryConfig {
-    /// Any registry at `host`, all repositories, default transport.
+    /// The registry at `host`, all repositories, default transport. What product it is, its host tells, or nobody.
     pub fn new(host: RegistryHost) -> Self {
         Self {
-            kind: RegistryKind::Oci,
+            kind: RegistryKind::of(&host),
             host,
             api: None,
             repositories: Vec::new(),
@@ -51,7 +55,14 @@ impl RegistryConfig {
             ca_file: None,
             transport: TransportConfig::default(),
             options: BTreeMap::new(),
+            variables: BTreeMap::new(),
         }
+    }
+
+    /// Looks up the environment variables that this product's adapter knows.
+    pub fn take_variables(&mut self, look_up: impl Fn(&str) -> Option<String>) {
+        let known = self.kind.variables().iter();
+        self.variables = known.filter_map(|name| Some(((*name).to_owned(), look_up(name)?.into()))).collect();
     }
 
     /// The same configuration with the contents of its `ca-file`, in PEM form.
@@ -107,6 +118,27 @@ impl RegistryKind {
             Self::Nexus => crate::nexus::KEYS,
             Self::Ecr => crate::ecr::KEYS,
             Self::Acr => crate::acr::KEYS,
+        }
+    }
+
+    /// The environment variables that this product's adapter knows.
+    pub const fn variables(self) -> &'static [&'static str] {
+        match self {
+            Self::Acr => crate::acr::VARIABLES,
+            _ => &[],
+        }
+    }
+
+    /// The product that a host's name tells, if its adapter is in this build.
+    pub fn of(host: &RegistryHost) -> Self {
+        if crate::acr::is_acr(host) { Self::Acr } else { Self::Oci }
+    }
+
+    /// What is wrong with a product's own keys.
+    pub(crate) fn problems(self, options: &BTreeMap<&'static str, String>) -> Vec<Problem> {
+        match self {
+            Self::Acr => crate::acr::problems(options),
+            _ => Vec::new(),
         }
     }
 

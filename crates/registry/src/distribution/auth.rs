@@ -44,6 +44,9 @@ pub(crate) enum Scope {
     Pull(Repository),
     /// Reading and writing one repository.
     Push(Repository),
+    /// Listing what one repository holds, with digests and times. Azure has a right of its own for it.
+    #[cfg(feature = "acr")]
+    Metadata(Repository),
 }
 
 impl Scope {
@@ -53,6 +56,8 @@ impl Scope {
             Self::Catalog => Some("registry:catalog:*".to_owned()),
             Self::Pull(repository) => Some(format!("repository:{repository}:pull")),
             Self::Push(repository) => Some(format!("repository:{repository}:pull,push")),
+            #[cfg(feature = "acr")]
+            Self::Metadata(repository) => Some(format!("repository:{repository}:metadata_read")),
         }
     }
 }
@@ -212,7 +217,28 @@ impl Auth {
         Ok(())
     }
 
+    /// A token for `scope`. An identity token that the service refuses is renewed once: it may have run out, or
+    /// been taken back, since the provider kept it.
     async fn token(
+        &self,
+        credential: &Credential,
+        realm: Url,
+        service: Option<String>,
+        scope: &Scope,
+    ) -> Result<Authorization> {
+        let outcome = self.buy_token(credential, realm.clone(), service.clone(), scope).await;
+        let refused = matches!(&outcome, Err(error) if error.kind() == ErrorKind::Unauthorized);
+        if refused && matches!(credential, Credential::Identity { .. }) {
+            self.provider.renew(&self.host).await?;
+            let renewed = self.provider.credential(&self.host).await?;
+            if matches!(renewed, Credential::Identity { .. }) && renewed != *credential {
+                return self.buy_token(&renewed, realm, service, scope).await;
+            }
+        }
+        outcome
+    }
+
+    async fn buy_token(
         &self,
         credential: &Credential,
         realm: Url,

@@ -155,7 +155,7 @@ impl Guard {
     }
 
     fn is_chosen(&self, host: &str) -> bool {
-        host == self.home || self.trusted.iter().any(|trusted| trusted == host)
+        host == self.home || self.trusted.iter().any(|trusted| is_named(trusted, host))
     }
 
     fn admits(&self, address: IpAddr) -> bool {
@@ -247,6 +247,15 @@ fn literal(url: &Url) -> Option<IpAddr> {
         Host::Ipv6(address) => Some(address.into()),
         Host::Domain(_) => None,
     }
+}
+
+/// Whether `host` is what `trusted` names. An adapter may name a label by `*`: the region within a data endpoint.
+fn is_named(trusted: &str, host: &str) -> bool {
+    let mut labels = host.split('.');
+    trusted
+        .split('.')
+        .all(|wanted| labels.next().is_some_and(|label| label == wanted || wanted == "*" && !label.is_empty()))
+        && labels.next().is_none()
 }
 
 pub(crate) fn without_port(host: &str) -> &str {
@@ -353,6 +362,22 @@ mod tests {
         outside.addresses("both.test").await.unwrap();
         assert!(!outside.is_inside());
         assert!(outside.check(&Url::parse("http://10.9.9.9/").unwrap()).is_err());
+    }
+
+    #[test]
+    fn a_star_names_one_label() {
+        let named = "contoso.*.data.azurecr.io";
+        assert!(is_named(named, "contoso.westeurope.data.azurecr.io"));
+        for other in [
+            "contoso..data.azurecr.io",
+            "contoso.data.azurecr.io",
+            "contoso.a.b.data.azurecr.io",
+            "contoso.westeurope.data.azurecr.io.evil.test",
+            "evil.contoso.westeurope.data.azurecr.io",
+        ] {
+            assert!(!is_named(named, other), "{other}");
+        }
+        assert!(is_named("blobs.test", "blobs.test") && !is_named("blobs.test", "blobs.test.evil.test"));
     }
 
     #[test]

@@ -80,10 +80,11 @@ impl DistributionClient {
     }
 }
 
-/// Flattens pages of the JSON type `T` into names; an empty page ends the list, whatever its link says.
-fn names<T>(pages: Pages, pick: fn(T) -> Vec<String>) -> BoxStream<'static, Result<String>>
+/// Flattens pages of the JSON type `T` into their items; an empty page ends the list, whatever its link says.
+pub(super) fn names<T, I>(pages: Pages, pick: fn(T) -> Vec<I>) -> BoxStream<'static, Result<I>>
 where
     T: for<'de> Deserialize<'de> + 'static,
+    I: Send + 'static,
 {
     stream::try_unfold(pages, move |mut pages| async move {
         let Some(page) = pages.next().await? else { return Ok(None) };
@@ -95,6 +96,14 @@ where
     })
     .try_flatten()
     .boxed()
+}
+
+/// Asks for pages of [`FEWER_NAMES`], with all else that was asked for.
+fn ask_fewer(url: &mut Url) {
+    let asked = url.query().unwrap_or_default().to_owned();
+    let others = asked.split('&').filter(|pair| !pair.is_empty() && !pair.starts_with("n="));
+    let query: Vec<String> = std::iter::once(format!("n={FEWER_NAMES}")).chain(others.map(str::to_owned)).collect();
+    url.set_query(Some(&query.join("&")));
 }
 
 /// One page as it came.
@@ -129,7 +138,7 @@ impl Pages {
         }
         let mut answer = self.client.execute(&Request::get(url.clone()), &self.scope).await?;
         if answer.status() == StatusCode::BAD_REQUEST && self.seen.len() == 1 && url.query().is_some() {
-            url.set_query(Some(&format!("n={FEWER_NAMES}")));
+            ask_fewer(&mut url);
             answer = self.client.execute(&Request::get(url.clone()), &self.scope).await?;
         }
         if !answer.status().is_success() {

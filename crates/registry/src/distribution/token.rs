@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http::HeaderValue;
 use jiff::Timestamp;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 use url::Url;
 
@@ -120,17 +121,21 @@ fn sensitive(text: &str) -> Result<HeaderValue> {
 }
 
 /// The `exp` claim of a JSON Web Token, unverified: it only says when to ask again.
-fn jwt_expiry(token: &str) -> Option<i64> {
+pub(crate) fn jwt_expiry(token: &str) -> Option<i64> {
     #[derive(Deserialize)]
     struct Claims {
         exp: f64,
     }
+    // Out-of-range floats saturate, which is what is wanted.
+    jwt_claims(token).map(|claims: Claims| claims.exp as i64)
+}
+
+/// The claims of a JSON Web Token, unverified.
+pub(crate) fn jwt_claims<T: DeserializeOwned>(token: &str) -> Option<T> {
     let mut parts = token.split('.');
     let (_, payload, _) = (parts.next()?, parts.next()?, parts.next()?);
     let payload = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(payload.trim_end_matches('=')).ok()?;
-    let claims: Claims = serde_json::from_slice(&payload).ok()?;
-    // Out-of-range floats saturate, which is what is wanted.
-    Some(claims.exp as i64)
+    serde_json::from_slice(&payload).ok()
 }
 
 /// Tokens by key. One caller fetches, the others wait for it.

@@ -86,7 +86,7 @@ async fn oci(server: RegistryServerBuilder, credential: Credential) {
     run(registry, &fixture).await;
 }
 
-async fn run(registry: impl Registry + 'static, fixture: &Fixture) {
+pub(crate) async fn run(registry: impl Registry + 'static, fixture: &Fixture) {
     let registry: Arc<dyn Registry> = Arc::new(registry);
     conformance::run(&registry, fixture).await;
 }
@@ -124,8 +124,8 @@ fn layout_files(fixture: &Fixture) -> BTreeMap<String, Vec<u8>> {
 }
 
 /// One manifest with all blobs, as the test kit's server takes it.
-struct Part {
-    tag: String,
+pub(crate) struct Part {
+    pub(crate) tag: String,
     manifest: Blob,
     blobs: Vec<Blob>,
 }
@@ -144,7 +144,7 @@ impl Artifact for Part {
     }
 }
 
-fn parts(fixture: &Fixture) -> Vec<Part> {
+pub(crate) fn parts(fixture: &Fixture) -> Vec<Part> {
     let blobs: Vec<Blob> =
         fixture.blobs.iter().map(|bytes| Blob::new("application/octet-stream", bytes.clone())).collect();
     let part = |manifest: &conformance::FixtureManifest| Part {

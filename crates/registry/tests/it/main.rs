@@ -1,6 +1,8 @@
 //! The adapters against the conformance suite, and the transport against registries that mean harm.
 #![expect(clippy::unwrap_used, reason = "a panic in a test's helper is the report, as in a test")]
 
+#[cfg(feature = "acr")]
+mod acr;
 mod archive;
 mod auth;
 mod conformance;

@@ -17,7 +17,7 @@ use super::{RequestRecord, Shared, auth, blobs, listing, lock, manifests, query,
 const LARGEST_BODY: usize = 1 << 30;
 
 /// Answers one request and takes it down in the log.
-pub(super) async fn serve(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+pub(crate) async fn serve(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let latency = lock(&shared.faults).latency;
     if !latency.is_zero() {

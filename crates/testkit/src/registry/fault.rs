@@ -99,8 +99,8 @@ pub(super) enum BlobFault {
 
 /// Everything that is made to fail at present.
 #[derive(Debug, Default)]
-pub(super) struct Faults {
-    pub(super) planned: Vec<Fault>,
+pub(crate) struct Faults {
+    pub(crate) planned: Vec<Fault>,
     pub(super) blobs: HashMap<String, BlobFault>,
     pub(super) denied: BTreeSet<String>,
     pub(super) latency: Duration,
@@ -108,7 +108,7 @@ pub(super) struct Faults {
 
 impl Faults {
     /// The failure that is due for this request.
-    pub(super) fn next(&mut self, parts: &Parts) -> Option<Response> {
+    pub(crate) fn next(&mut self, parts: &Parts) -> Option<Response> {
         let fault = self.planned.iter_mut().find(|fault| fault.matches(parts))?;
         fault.times -= 1;
         let response = fault.response();

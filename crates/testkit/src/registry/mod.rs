@@ -17,11 +17,16 @@ mod route;
 mod server;
 mod uploads;
 
+pub(crate) use dispatch::serve;
 pub use fault::Fault;
+pub(crate) use fault::Faults;
+pub(crate) use log::RequestLog;
 pub use log::RequestRecord;
 pub use notify::Notification;
 pub use options::RegistryServerBuilder;
-pub(crate) use query::encode;
+pub(crate) use query::{encode, parse, value};
+pub(crate) use refusal::{Refusal, insert, json_response};
+pub(crate) use route::{Route, is_tag};
 pub use server::RegistryServer;
 
 use std::net::SocketAddr;
@@ -29,7 +34,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// What the requests, the notifier and the handle of a server share.
 #[derive(Debug)]
-struct Shared {
+pub(crate) struct Shared {
     address: SocketAddr,
     options: RegistryServerBuilder,
     gate: Arc<gate::Gate>,
@@ -48,6 +53,6 @@ impl Shared {
 
 /// Locks, also after a panic elsewhere: the test that panicked has been reported, and the server
 /// is asked on by others.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

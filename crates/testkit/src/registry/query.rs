@@ -1,7 +1,7 @@
 //! Query strings and form bodies.
 
 /// The pairs of a query string, decoded.
-pub(super) fn parse(query: &str) -> Vec<(String, String)> {
+pub(crate) fn parse(query: &str) -> Vec<(String, String)> {
     query
         .split('&')
         .filter(|pair| !pair.is_empty())
@@ -13,7 +13,7 @@ pub(super) fn parse(query: &str) -> Vec<(String, String)> {
 }
 
 /// The first value of `name`.
-pub(super) fn value<'a>(pairs: &'a [(String, String)], name: &str) -> Option<&'a str> {
+pub(crate) fn value<'a>(pairs: &'a [(String, String)], name: &str) -> Option<&'a str> {
     pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
 }
 

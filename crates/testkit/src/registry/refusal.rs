@@ -7,7 +7,7 @@ use serde_json::json;
 
 /// A status with one of the specification's error codes.
 #[derive(Debug)]
-pub(super) struct Refusal {
+pub(crate) struct Refusal {
     status: StatusCode,
     code: &'static str,
     message: String,
@@ -15,16 +15,16 @@ pub(super) struct Refusal {
 }
 
 impl Refusal {
-    pub(super) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+    pub(crate) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
         Self { status, code, message: message.into(), headers: Vec::new() }
     }
 
-    pub(super) fn with_header(mut self, name: HeaderName, value: impl Into<String>) -> Self {
+    pub(crate) fn with_header(mut self, name: HeaderName, value: impl Into<String>) -> Self {
         self.headers.push((name, value.into()));
         self
     }
 
-    pub(super) fn name_unknown(repository: &str) -> Self {
+    pub(crate) fn name_unknown(repository: &str) -> Self {
         Self::new(StatusCode::NOT_FOUND, "NAME_UNKNOWN", format!("repository {repository} is not known"))
     }
 
@@ -57,7 +57,7 @@ impl IntoResponse for Refusal {
 }
 
 /// A response with a JSON body.
-pub(super) fn json_response(status: StatusCode, body: &serde_json::Value) -> Response {
+pub(crate) fn json_response(status: StatusCode, body: &serde_json::Value) -> Response {
     let mut response = Response::new(Body::from(body.to_string()));
     *response.status_mut() = status;
     insert(&mut response, header::CONTENT_TYPE, "application/json; charset=utf-8");
@@ -72,7 +72,7 @@ pub(super) fn empty_response(status: StatusCode) -> Response {
 }
 
 /// Sets a header; a value that cannot be one is left out.
-pub(super) fn insert(response: &mut Response, name: HeaderName, value: &str) {
+pub(crate) fn insert(response: &mut Response, name: HeaderName, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
         response.headers_mut().insert(name, value);
     }

@@ -2,7 +2,7 @@
 
 /// What a request is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Route {
+pub(crate) enum Route {
     Base,
     Catalog,
     Tags { repository: String },
@@ -15,7 +15,7 @@ pub(super) enum Route {
 
 impl Route {
     /// Reads the path below the host. Names may have any number of slashes, so the last marker counts.
-    pub(super) fn parse(path: &str) -> Option<Self> {
+    pub(crate) fn parse(path: &str) -> Option<Self> {
         let rest = path.strip_prefix("/v2")?;
         if rest.is_empty() || rest == "/" {
             return Some(Self::Base);
@@ -51,7 +51,7 @@ impl Route {
     }
 
     /// The repository, for all but the first two.
-    pub(super) fn repository(&self) -> Option<&str> {
+    pub(crate) fn repository(&self) -> Option<&str> {
         match self {
             Self::Base | Self::Catalog => None,
             Self::Tags { repository }
@@ -78,7 +78,7 @@ fn repository(name: &str) -> Option<String> {
 }
 
 /// A tag: up to 128 of these characters, of which the first is no dot and no dash.
-pub(super) fn is_tag(text: &str) -> bool {
+pub(crate) fn is_tag(text: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     let bytes = text.as_bytes();
     (1..=128).contains(&bytes.len()) && plain(bytes[0]) && bytes.iter().all(|byte| plain(*byte) || b".-".contains(byte))

@@ -73,6 +73,11 @@ impl RegistryServer {
         Ok(Self { shared, stop: Some(stop), task })
     }
 
+    /// What another server needs to answer in this one's place.
+    pub(crate) fn shared(&self) -> Arc<Shared> {
+        Arc::clone(&self.shared)
+    }
+
     /// Where it listens, `127.0.0.1:PORT`: the registry part of references to its images.
     pub fn host(&self) -> String {
         self.shared.host()
@@ -164,6 +169,16 @@ impl RegistryServer {
     /// The digest of the manifest that a tag or digest names.
     pub fn digest_of(&self, repository: &str, reference: &str) -> Option<String> {
         lock(&self.shared.content).repositories.get(repository)?.resolve(reference).map(str::to_owned)
+    }
+
+    /// Digest, media type and size of a repository's manifests, tagged or not.
+    pub(crate) fn manifests(&self, repository: &str) -> Vec<(String, String, usize)> {
+        let content = lock(&self.shared.content);
+        let held = content.repositories.get(repository).map(|held| &held.manifests);
+        let row = |(digest, manifest): (&String, &super::content::StoredManifest)| {
+            (digest.clone(), manifest.media_type.clone(), manifest.bytes.len())
+        };
+        held.map(|manifests| manifests.iter().map(row).collect()).unwrap_or_default()
     }
 
     // The log.
