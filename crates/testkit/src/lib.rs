@@ -7,6 +7,8 @@
 //! - [`HostScan`] makes images from the package databases and binaries of this machine.
 //! - [`RegistryServer`] speaks the distribution protocol on a loopback port: paging, tokens,
 //!   uploads, referrers, notifications. It keeps a log of its requests and fails on demand.
+//! - [`ArtifactoryServer`], [`HarborServer`] and [`NexusServer`] put the products' own APIs in front of it, as their
+//!   makers' manuals and their users describe them. They are no proof of how the products behave.
 //! - [`Client`] pushes images to any registry, and deletes them, as a client does.
 //!
 //! This crate depends on no other supercargo crate, so that a mistake in one of them is not
@@ -37,23 +39,31 @@
 //! # }
 //! ```
 
+mod artifactory;
 mod blob;
 mod client;
 pub mod contents;
 mod error;
+mod harbor;
 mod host;
 mod http_client;
 mod image;
+mod nexus;
+mod product;
 mod registry;
 mod wait;
 
+pub use artifactory::{ArtifactoryServer, ArtifactoryServerBuilder};
 pub use blob::{Blob, Descriptor, Platform, media_type, sha256};
 pub use client::{Client, Credentials};
 pub use error::{Error, ErrorKind, Result};
+pub use harbor::{HarborAccess, HarborServer, HarborServerBuilder};
 pub use host::{HostScan, NamedImage, sample_images};
 pub use image::{
     Artifact, Compression, Defect, Entry, EntryKind, Format, Image, ImageBuilder, ImageLayer, Index, IndexBuilder,
     Layer, attestation, oci_archive, write_layout,
 };
+pub use nexus::{NexusServer, NexusServerBuilder};
+pub use product::ProductRequest;
 pub use registry::{Fault, Notification, RegistryServer, RegistryServerBuilder, RequestRecord};
 pub use wait::wait_for;

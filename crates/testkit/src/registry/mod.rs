@@ -21,7 +21,8 @@ pub use fault::Fault;
 pub use log::RequestRecord;
 pub use notify::Notification;
 pub use options::RegistryServerBuilder;
-pub(crate) use query::encode;
+pub(crate) use query::{decode, encode, parse as parse_query, value as query_value};
+pub(crate) use server::Handler;
 pub use server::RegistryServer;
 
 use std::net::SocketAddr;

@@ -1,7 +1,7 @@
 //! Query strings and form bodies.
 
 /// The pairs of a query string, decoded.
-pub(super) fn parse(query: &str) -> Vec<(String, String)> {
+pub(crate) fn parse(query: &str) -> Vec<(String, String)> {
     query
         .split('&')
         .filter(|pair| !pair.is_empty())
@@ -13,7 +13,7 @@ pub(super) fn parse(query: &str) -> Vec<(String, String)> {
 }
 
 /// The first value of `name`.
-pub(super) fn value<'a>(pairs: &'a [(String, String)], name: &str) -> Option<&'a str> {
+pub(crate) fn value<'a>(pairs: &'a [(String, String)], name: &str) -> Option<&'a str> {
     pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
 }
 
@@ -30,7 +30,7 @@ pub(crate) fn encode(text: &str) -> String {
     encoded
 }
 
-fn decode(text: &str) -> String {
+pub(crate) fn decode(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((first, tail)) = rest.split_first() {
