@@ -27,7 +27,19 @@ mod transport;
 
 pub use client::DistributionClient;
 pub(crate) use client::MANIFEST_SIZE;
+#[cfg(any(feature = "artifactory", feature = "nexus"))]
+pub(crate) use client::{Links, Place};
 pub use guard::{Resolver, SystemResolver};
 pub(crate) use referrer::{EMPTY_CONFIG, referrer_manifest};
 pub use retry::Retry;
 pub use transport::{Deadlines, SignIn, TransportConfig};
+
+/// For the clients of products' own APIs.
+#[cfg(any(feature = "artifactory", feature = "harbor", feature = "nexus"))]
+pub(crate) use self::{
+    answer::Answer,
+    token::{basic_header, bearer_header},
+    transport::{Request, Transport},
+};
+#[cfg(feature = "harbor")]
+pub(crate) use link::{next_target, with_cursor};

@@ -18,13 +18,14 @@ use crate::{Blob, Repository, Result, TagName, Target};
 /// Every call asks the registry anew; nothing is cached but credentials. All bytes come back verified, save
 /// where [`Blob`] says otherwise. Lists are streams that fetch page by page; an error is a stream's last item.
 ///
-/// | | `oci` | `layout` | `archive` | `memory` |
-/// | --- | --- | --- | --- | --- |
-/// | lists repositories | where the registry has a catalog, or from the configuration | yes | yes | yes |
-/// | names a tag's digest in the list | no | yes | yes | yes |
-/// | names a tag's time in the list | no | no | no | if it was given |
-/// | takes referrers | yes | no | no | yes |
-/// | gives parts of blobs | where the registry does | no | no | yes |
+/// | | `oci` | `layout` | `archive` | `memory` | `artifactory` | `harbor` | `nexus` |
+/// | --- | --- | --- | --- | --- | --- | --- | --- |
+/// | lists repositories | where the registry has a catalog, or from the configuration | yes | yes | yes | yes, by queries; by the catalog where they are refused | yes, what the user or robot may see | yes, where the user may browse |
+/// | names a tag's digest in the list | no | yes | yes | yes | by queries | yes | yes, unless searching is refused |
+/// | names a tag's time in the list | no | no | no | if it was given | by queries | yes | yes, as the digest |
+/// | lists what is new in all repositories | no | no | no | no | by queries | no | no |
+/// | takes referrers | yes | no | no | yes | yes | yes | yes |
+/// | gives parts of blobs | where the registry does | no | no | yes | where the registry does | yes | yes |
 ///
 /// An adapter is right when it passes the [conformance suite](crate::conformance).
 #[async_trait]
@@ -48,6 +49,16 @@ pub trait Registry: Debug + Send + Sync {
     /// The tags of a repository, in the registry's order.
     /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such repository, where the registry can tell.
     fn tags(&self, repository: &Repository) -> BoxStream<'_, Result<Tag>>;
+
+    /// The tags of all repositories that are listed and that were pushed or moved at `since` or later, or ever; the
+    /// newest first where the registry can sort. `None` if the registry has no such list: then there is
+    /// [`tags`](Self::tags) for each repository.
+    ///
+    /// A poll asks with the newest [`Tag::pushed_at`] it has seen and finds that row again and no other, in one request
+    /// or two. What was deleted is not in such a list. A row may come twice, with different times.
+    fn tags_since(&self, _since: Option<Timestamp>) -> Option<BoxStream<'_, Result<(Repository, Tag)>>> {
+        None
+    }
 
     /// What a tag or a digest leads to now: media type, digest and size of a manifest or an index.
     ///
