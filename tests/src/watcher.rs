@@ -25,6 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub struct WatcherBuilder {
     arguments: Vec<OsString>,
+    environment: Vec<(String, String)>,
     directory: TempDir,
     port: u16,
 }
@@ -33,6 +34,12 @@ impl WatcherBuilder {
     /// Adds arguments.
     pub fn with_arguments<A: Into<OsString>>(mut self, arguments: impl IntoIterator<Item = A>) -> Self {
         self.arguments.extend(arguments.into_iter().map(Into::into));
+        self
+    }
+
+    /// Sets environment variables.
+    pub fn with_environment(mut self, variables: &[(&str, &str)]) -> Self {
+        self.environment.extend(variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         self
     }
 
@@ -87,7 +94,7 @@ impl Watcher {
     /// If there is no room for temporary files.
     pub fn builder() -> Result<WatcherBuilder> {
         let directory = tempfile::tempdir()?;
-        Ok(WatcherBuilder { arguments: Vec::new(), directory, port: free_port() })
+        Ok(WatcherBuilder { arguments: Vec::new(), environment: Vec::new(), directory, port: free_port() })
     }
 
     /// Starts it again after [`Watcher::kill`] or [`Watcher::stop`].
@@ -112,7 +119,8 @@ impl Watcher {
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("HOME", folder)
             .env("DOCKER_CONFIG", folder.join("docker"))
-            .env("RUST_BACKTRACE", "1");
+            .env("RUST_BACKTRACE", "1")
+            .envs(self.options.environment.iter().map(|(name, value)| (name, value)));
         let mut service = Service::start("supercargo-watch", &mut command, &folder.join("log"))?;
         let api = self.api.clone();
         eventually("supercargo-watch is ready", PATIENCE, async || {

@@ -44,6 +44,7 @@ pub async fn run(registry: &Arc<dyn Registry>, fixture: &Fixture) {
     assert!(!reader.host().is_empty(), "the host has a name");
     reader.check().await.expect("check() succeeds");
     lists(reader, fixture).await;
+    news(reader, fixture).await;
     manifests(reader, fixture).await;
     missing(reader, fixture).await;
     blobs(reader, fixture).await;
@@ -71,6 +72,25 @@ pub async fn lists(registry: &dyn Registry, fixture: &Fixture) {
         );
         let (_, manifest) = fixture.tags().find(|(name, _)| **name == tag.name).expect("it was compared above");
         assert!(tag.digest.is_none_or(|digest| digest == manifest.digest()), "{} leads to its manifest", tag.name);
+    }
+}
+
+/// Where the adapter lists what is new everywhere: all tags are, from the beginning of time.
+pub async fn news(registry: &dyn Registry, fixture: &Fixture) {
+    let Some(all) = registry.tags_since(None) else { return };
+    let all: Vec<_> = all.try_collect().await.expect("what is new is listed");
+    let here = all.iter().filter(|(repository, _)| *repository == fixture.repository);
+    let found: BTreeSet<_> = here.clone().map(|(_, tag)| tag.name.clone()).collect();
+    assert_eq!(found, fixture.tags().map(|(tag, _)| tag.clone()).collect(), "all tags are listed");
+    for (_, tag) in here {
+        let (_, manifest) = fixture.tags().find(|(name, _)| **name == tag.name).expect("it was compared above");
+        assert!(tag.digest.as_ref().is_none_or(|digest| *digest == manifest.digest()), "{} leads there", tag.name);
+        assert!(tag.pushed_at.is_some(), "{} has a time", tag.name);
+    }
+    let future = "2200-01-01T00:00:00Z".parse().expect("a time");
+    if let Some(newer) = registry.tags_since(Some(future)) {
+        let newer: Vec<_> = newer.try_collect().await.expect("what is new is listed");
+        assert!(newer.is_empty(), "nothing is from the future");
     }
 }
 

@@ -4,4 +4,4 @@ mod docker;
 mod provider;
 
 pub use docker::DockerConfig;
-pub use provider::{Credential, CredentialChain, CredentialProvider};
+pub use provider::{Credential, CredentialChain, CredentialProvider, ProductCredentials};

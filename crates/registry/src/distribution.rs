@@ -31,6 +31,8 @@ mod transport;
 pub(crate) use auth::Scope;
 pub use client::DistributionClient;
 pub(crate) use client::MANIFEST_SIZE;
+#[cfg(any(feature = "artifactory", feature = "nexus"))]
+pub(crate) use client::{Links, Place};
 #[cfg(feature = "acr")]
 pub(crate) use guard::without_port;
 pub use guard::{Resolver, SystemResolver};
@@ -41,3 +43,13 @@ pub(crate) use tls::client_config;
 #[cfg(feature = "acr")]
 pub(crate) use token::{jwt_claims, jwt_expiry};
 pub use transport::{Deadlines, SignIn, TransportConfig};
+
+/// For the clients of products' own APIs.
+#[cfg(any(feature = "artifactory", feature = "harbor", feature = "nexus"))]
+pub(crate) use self::{
+    answer::Answer,
+    token::{basic_header, bearer_header},
+    transport::{Request, Transport},
+};
+#[cfg(feature = "harbor")]
+pub(crate) use link::{next_target, with_cursor};

@@ -2,7 +2,8 @@
 //!
 //! A [`Registry`] lists repositories and tags, resolves references, and hands out manifests and blobs, verified.
 //! Adapters: [`OciRegistry`] for anything that speaks the distribution protocol, [`LayoutRegistry`] and
-//! [`ArchiveRegistry`] for images in files, [`MemoryRegistry`] for tests. [`RegistryExt`] adds what all of them
+//! [`ArchiveRegistry`] for images in files, [`MemoryRegistry`] for tests; behind the features of their names
+//! `ArtifactoryRegistry`, `HarborRegistry` and `NexusRegistry`. [`RegistryExt`] adds what all of them
 //! can do, such as the way from a reference to the images behind it, ready for `supercargo_index`.
 //!
 //! ```
@@ -51,24 +52,32 @@ mod memory;
 mod name;
 mod nexus;
 mod oci;
+#[cfg(any(feature = "artifactory", feature = "harbor", feature = "nexus"))]
+mod product;
 mod registry;
 mod secret;
 
 #[cfg(feature = "acr")]
 pub use acr::{AcrManifest, AcrOptions, AcrRegistry, AcrRegistryBuilder, AzureIdentity};
 pub use archive::{ArchiveBlobs, ArchiveRegistry};
+#[cfg(feature = "artifactory")]
+pub use artifactory::ArtifactoryRegistry;
 pub use blob::Blob;
 pub use config::{Filter, RegistryConfig, RegistryKind, build, parse_registry};
-pub use credential::{Credential, CredentialChain, CredentialProvider, DockerConfig};
+pub use credential::{Credential, CredentialChain, CredentialProvider, DockerConfig, ProductCredentials};
 pub use distribution::{Deadlines, DistributionClient, Resolver, Retry, SignIn, SystemResolver, TransportConfig};
 pub use error::{Error, ErrorKind, Problem, Result};
 pub use ext::RegistryExt;
+#[cfg(feature = "harbor")]
+pub use harbor::HarborRegistry;
 pub use image::RegistryImage;
 pub use image_set::{Attestation, ImageSet, PlatformImage, Unsupported};
 pub use layout::{LayoutBlobs, LayoutRegistry};
 pub use local::{BlobFiles, LocalRegistry, SeekRead};
 pub use memory::MemoryRegistry;
-pub use name::{RegistryHost, Repository, TagName, Target, split_reference};
+pub use name::{RegistryHost, Repository, RepositoryKey, TagName, Target, split_reference};
+#[cfg(feature = "nexus")]
+pub use nexus::NexusRegistry;
 pub use oci::OciRegistry;
 pub use oci_spec::distribution::Reference;
 pub use oci_spec::image::{Descriptor, Digest};

@@ -9,6 +9,8 @@
 //!   uploads, referrers, notifications. It keeps a log of its requests and fails on demand.
 //! - [`AcrServer`] puts the sign-in and the lists of Azure Container Registry before one, and
 //!   [`EntraServer`] says who somebody is to Azure.
+//! - [`ArtifactoryServer`], [`HarborServer`] and [`NexusServer`] put the products' own APIs in front of it, as their
+//!   makers' manuals and their users describe them. They are no proof of how the products behave.
 //! - [`Client`] pushes images to any registry, and deletes them, as a client does.
 //!
 //! This crate depends on no other supercargo crate, so that a mistake in one of them is not
@@ -40,24 +42,32 @@
 //! ```
 
 mod acr;
+mod artifactory;
 mod blob;
 mod client;
 pub mod contents;
 mod error;
+mod harbor;
 mod host;
 mod http_client;
 mod image;
+mod nexus;
+mod product;
 mod registry;
 mod wait;
 
 pub use acr::{Access, AcrServer, AcrServerBuilder, Catalog, EntraServer};
+pub use artifactory::{ArtifactoryServer, ArtifactoryServerBuilder};
 pub use blob::{Blob, Descriptor, Platform, media_type, sha256};
 pub use client::{Client, Credentials};
 pub use error::{Error, ErrorKind, Result};
+pub use harbor::{HarborAccess, HarborServer, HarborServerBuilder};
 pub use host::{HostScan, NamedImage, sample_images};
 pub use image::{
     Artifact, Compression, Defect, Entry, EntryKind, Format, Image, ImageBuilder, ImageLayer, Index, IndexBuilder,
     Layer, attestation, oci_archive, write_layout,
 };
+pub use nexus::{NexusServer, NexusServerBuilder};
+pub use product::ProductRequest;
 pub use registry::{Fault, Notification, RegistryServer, RegistryServerBuilder, RequestRecord};
 pub use wait::wait_for;

@@ -5,5 +5,6 @@ mod dependencies;
 mod events;
 mod machinery;
 mod polling;
+mod products;
 mod recovery;
 mod trouble;

@@ -12,7 +12,7 @@ use supercargo_engine::index::{
 };
 use supercargo_engine::registry::{
     self, ArchiveRegistry, ImageSet, LayoutRegistry, PlatformImage, Registry, RegistryConfig, RegistryExt as _,
-    Repository, Target, split_reference,
+    RegistryHost, Repository, Target, split_reference,
 };
 
 use super::generator;
@@ -21,6 +21,7 @@ use super::source::{Source, split_name};
 use crate::credentials::Credentials;
 use crate::table::Table;
 use crate::text::{count, cut, printable};
+use crate::watch::scope::load_registry;
 use crate::{Environment, Error, ErrorKind, Exit, Output, Result, cli, proxy};
 
 #[derive(Args, Debug)]
@@ -33,6 +34,11 @@ pub(super) struct IndexArgs {
     /// The image of this platform, such as linux/arm64 [default: this machine's, else the first]
     #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
     platform: Option<Platform>,
+
+    /// How the image's registry is reached: a host, or key=value fields as for supercargo-watch. Of several, the one of
+    /// the image's host counts
+    #[arg(long, value_name = "REGISTRY")]
+    registry: Vec<String>,
 
     /// What is printed
     #[arg(long, value_enum, default_value_t = Format::Json, value_name = "FORMAT")]
@@ -114,12 +120,11 @@ async fn image(
     match source {
         Source::Registry(reference) => {
             let (repository, target) = split_reference(reference)?;
-            let host = reference.registry().parse()?;
-            let mut config = RegistryConfig::new(host);
+            let mut config = registry_of(reference.registry().parse()?, &args.registry)?;
             proxy::apply(&mut config, environment);
             config.take_variables(|name| environment.text(name));
             let credentials = Credentials::of(environment).map_err(|problem| Error::usage(vec![problem]))?;
-            let registry = supercargo_engine::registry::build(&config, credentials.provider())?;
+            let registry = supercargo_engine::registry::build(&config, credentials.provider(&config))?;
             index(registry, &repository, &target, args, output).await
         }
         Source::Layout(text) => {
@@ -135,6 +140,29 @@ async fn image(
             index(Arc::new(archive), &repository, &target, args, output).await
         }
         Source::FileSystem(_) => unreachable!("a directory is no image"),
+    }
+}
+
+/// The configuration of the registry `host`: what was said of it, or what is true of any.
+fn registry_of(host: RegistryHost, described: &[String]) -> Result<RegistryConfig> {
+    let (mut known, mut problems) = (Vec::new(), Vec::new());
+    for text in described {
+        match load_registry(text) {
+            Ok(config) => known.extend(config.registries()),
+            Err(found) => problems.extend(found),
+        }
+    }
+    if !problems.is_empty() {
+        return Err(Error::usage(problems));
+    }
+    let hosts: Vec<String> = known.iter().map(|config| config.host.to_string()).collect();
+    match known.into_iter().find(|config| config.host == host) {
+        Some(config) => Ok(config),
+        None if hosts.is_empty() => Ok(RegistryConfig::new(host)),
+        None => Err(Error::usage(vec![format!(
+            "--registry: it describes {}, and the image is in {host}",
+            hosts.join(", ")
+        )])),
     }
 }
 
@@ -289,7 +317,28 @@ pub(super) fn write_file(path: &Path, document: impl FnOnce(&mut dyn Write) -> i
 
 #[cfg(test)]
 mod tests {
+    use supercargo_engine::registry::RegistryKind;
+
     use super::*;
+
+    #[test]
+    fn the_registry_of_an_image() {
+        let check = |host: &str, described: &[&str], expected: Result<RegistryKind, &str>| {
+            let described: Vec<String> = described.iter().map(|text| (*text).to_owned()).collect();
+            match (registry_of(host.parse().unwrap(), &described), expected) {
+                (Ok(config), Ok(kind)) => assert_eq!((config.host.to_string().as_str(), config.kind), (host, kind)),
+                (Err(error), Err(part)) => assert!(error.to_string().contains(part), "{part} in {error}"),
+                (found, expected) => panic!("{host} {described:?}: {found:?} instead of {expected:?}"),
+            }
+        };
+        let artifactory = "type=artifactory,registry=a.test,api=https://a.test/artifactory,subdomain-mode=true,\
+            \"repository=x,y\"";
+        check("a.test", &[], Ok(RegistryKind::Oci));
+        check("y.a.test", &["b.test", artifactory], Ok(RegistryKind::Artifactory));
+        check("b.test", &["b.test", artifactory], Ok(RegistryKind::Oci));
+        check("a.test", &[artifactory], Err("x.a.test, y.a.test"));
+        check("a.test", &["type=x,registry=a.test"], Err("type"));
+    }
 
     #[test]
     fn a_file_is_replaced_whole_or_not_at_all() {

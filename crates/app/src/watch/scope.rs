@@ -26,12 +26,19 @@ impl Scope {
         let mut problems = Vec::new();
         let mut registries: Vec<RegistryConfig> = Vec::new();
         for text in &args.registry {
-            match read_registry(text) {
-                Ok(config) if registries.iter().any(|other| other.host == config.host) => {
-                    problems.push(format!("--registry: {} is named twice", config.host));
+            let named = match read_registry(text) {
+                Ok(config) => config.registries(),
+                Err(found) => {
+                    problems.extend(found);
+                    continue;
                 }
-                Ok(config) => registries.push(config),
-                Err(found) => problems.extend(found),
+            };
+            for config in named {
+                if registries.iter().any(|other| other.host == config.host) {
+                    problems.push(format!("--registry: {} is named twice", config.host));
+                } else {
+                    registries.push(config);
+                }
             }
         }
         let named = registries.len();
@@ -77,11 +84,11 @@ impl Scope {
     ///
     /// If a registry's configuration cannot be used, or asks for what is not there yet.
     pub(crate) fn watches(&self, credentials: &Credentials) -> Result<Vec<Watch>> {
-        credentials.check(self.registries.len()).map_err(|problem| Error::usage(vec![problem]))?;
+        credentials.check(&self.registries).map_err(|problem| Error::usage(vec![problem]))?;
         self.registries
             .iter()
             .map(|config| {
-                let registry = supercargo_engine::registry::build(config, credentials.provider())?;
+                let registry = supercargo_engine::registry::build(config, credentials.provider(config))?;
                 let (host, filter) = (config.host.to_string(), config.filter.clone());
                 Ok(Watch {
                     repositories: config.repositories.clone(),
@@ -96,7 +103,12 @@ impl Scope {
     }
 }
 
-fn read_registry(text: &str) -> Result<RegistryConfig, Vec<String>> {
+/// Reads a `--registry`, with the files that it names.
+///
+/// # Errors
+///
+/// Everything that is wrong with it.
+pub(crate) fn load_registry(text: &str) -> Result<RegistryConfig, Vec<String>> {
     let mut config = parse_registry(text).map_err(|error| match error.problems() {
         [] => vec![format!("--registry: {error}")],
         problems => problems.iter().map(|problem| format!("--registry: {problem}")).collect(),
@@ -107,6 +119,11 @@ fn read_registry(text: &str) -> Result<RegistryConfig, Vec<String>> {
             Err(error) => return Err(vec![format!("--registry: ca-file: failed to read {}: {error}", path.display())]),
         }
     }
+    Ok(config)
+}
+
+fn read_registry(text: &str) -> Result<RegistryConfig, Vec<String>> {
+    let config = load_registry(text)?;
     if config.port.is_some() {
         return Err(vec![
             "--registry: port: webhooks of products with a port of their own are not supported yet; notifications of a \
@@ -194,6 +211,10 @@ mod tests {
         check(&["--repository", "localhost:5000/app"], &[("localhost:5000", &["app"])]);
         check(&["--registry", "a.test", "--repository", "b.test/app"], &[("a.test", &[]), ("b.test", &["app"])]);
         check(&["--registry", "registry=a.test,repository=x"], &[("a.test", &["x"])]);
+        // A repository key is not a repository, and in sub-domains each is a host.
+        let artifactory = "type=artifactory,registry=a.test,api=https://a.test/artifactory,\"repository=x,y\"";
+        check(&["--registry", artifactory, "--repository", "x/app"], &[("a.test", &["x/app"])]);
+        check(&["--registry", &format!("{artifactory},subdomain-mode=true")], &[("x.a.test", &[]), ("y.a.test", &[])]);
     }
 
     #[test]

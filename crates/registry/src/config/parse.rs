@@ -1,6 +1,7 @@
 //! The `--registry` string.
 
 use std::collections::BTreeMap;
+use std::str::FromStr;
 
 use url::Url;
 
@@ -8,7 +9,7 @@ use super::{Filter, RegistryConfig, RegistryKind};
 use crate::distribution::SignIn;
 use crate::error::Problem;
 use crate::secret::{Secret, printable};
-use crate::{Error, RegistryHost, Repository, Result};
+use crate::{Error, RegistryHost, Result};
 
 /// The keys, for the message about one that is not among them.
 const KEYS: &str = "type, registry, api, repository, include, exclude, port, subdomain-mode, plain-http, ca-file, \
@@ -22,7 +23,7 @@ const KEYS: &str = "type, registry, api, repository, include, exclude, port, sub
 /// | `type` | `oci`, `artifactory`, `harbor`, `nexus`, `ecr`, `acr`; unset: what the host's name says, else `oci` |
 /// | `registry` | host, with a port if it has one |
 /// | `api` | the product's REST address |
-/// | `repository` | repositories to watch; for Artifactory the repository key |
+/// | `repository` | repositories to watch; for Artifactory repository keys, for Nexus names of its repositories |
 /// | `include`, `includes`, `exclude`, `excludes` | globs on repository names |
 /// | `port` | local port for webhooks |
 /// | `subdomain-mode` | `true` or `false` |
@@ -267,25 +268,23 @@ impl Reader {
         if !self.host_given {
             self.refuse("registry", "it is missing: which registry?");
         }
-        if self.kind == RegistryKind::Artifactory {
-            if !self.seen.contains(&"api") {
-                self.refuse("api", "it is missing: type=artifactory needs the address of its REST API");
-            }
-            if !self.seen.contains(&"repository") {
-                self.refuse("repository", "it is missing: type=artifactory needs a repository key");
-            }
-        }
         if let (Some(host), false) = (&self.host, self.seen.contains(&"type")) {
             self.kind = RegistryKind::of(host);
         }
+        let kind = self.kind;
+        if matches!(kind, RegistryKind::Artifactory | RegistryKind::Nexus) && !self.seen.contains(&"api") {
+            self.refuse("api", format!("it is missing: type={kind} needs the address of its REST API"));
+        }
+        if kind == RegistryKind::Artifactory && !self.seen.contains(&"repository") {
+            self.refuse("repository", "it is missing: type=artifactory needs a repository key");
+        }
         let options = self.product_options();
-        self.problems.extend(self.kind.problems(&options));
-        let mut repositories = Vec::new();
-        for name in std::mem::take(&mut self.repositories) {
-            match name.parse::<Repository>() {
-                Ok(repository) => repositories.push(repository),
-                Err(error) => self.refuse("repository", Error::to_string(&error)),
-            }
+        let named = std::mem::take(&mut self.repositories);
+        let (mut keys, mut repositories) = (Vec::new(), Vec::new());
+        if kind.has_keys() {
+            self.parse_all(&named, &mut keys);
+        } else {
+            self.parse_all(&named, &mut repositories);
         }
         for (key, globs) in [("include", &self.include), ("exclude", &self.exclude)] {
             for glob in globs {
@@ -294,21 +293,32 @@ impl Reader {
                 }
             }
         }
-        match self.host {
-            Some(host) if self.problems.is_empty() => Ok(RegistryConfig {
-                kind: self.kind,
-                host,
-                api: self.api,
-                repositories,
-                filter: Filter::new(&self.include, &self.exclude)?,
-                port: self.port,
-                subdomain_mode: self.subdomain_mode,
-                ca_file: self.ca_file.map(Into::into),
-                transport: self.transport,
-                options,
-                variables: BTreeMap::new(),
-            }),
-            _ => Err(Error::from_problems(self.problems)),
+        let Some(host) = self.host else { return Err(Error::from_problems(self.problems)) };
+        let config = RegistryConfig {
+            kind,
+            host,
+            api: self.api,
+            repositories,
+            keys,
+            // Those that are no globs have been told of.
+            filter: Filter::new(&self.include, &self.exclude).unwrap_or_default(),
+            port: self.port,
+            subdomain_mode: self.subdomain_mode,
+            ca_file: self.ca_file.map(Into::into),
+            transport: self.transport,
+            options,
+            variables: BTreeMap::new(),
+        };
+        self.problems.extend(kind.problems(&config));
+        if self.problems.is_empty() { Ok(config) } else { Err(Error::from_problems(self.problems)) }
+    }
+
+    fn parse_all<T: FromStr<Err = Error>>(&mut self, names: &[String], parsed: &mut Vec<T>) {
+        for name in names {
+            match name.parse() {
+                Ok(name) => parsed.push(name),
+                Err(error) => self.refuse("repository", Error::to_string(&error)),
+            }
         }
     }
 }
@@ -355,6 +365,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::RepositoryKey;
 
     fn problems(text: &str) -> Vec<String> {
         match parse_registry(text) {
@@ -372,10 +383,7 @@ mod tests {
         assert_eq!(config.kind, RegistryKind::Artifactory);
         assert_eq!(config.host.to_string(), "example.jfrog.io");
         assert_eq!(config.api.unwrap().as_str(), "https://example.jfrog.io/artifactory");
-        assert_eq!(
-            config.repositories.iter().map(Repository::as_str).collect::<Vec<_>>(),
-            ["docker-test1", "docker-test2"]
-        );
+        assert_eq!(config.keys.iter().map(RepositoryKey::as_str).collect::<Vec<_>>(), ["docker-test1", "docker-test2"]);
         assert!(config.filter.admits("h", &"a/frontend".parse().unwrap()));
         assert!(!config.filter.admits("h", &"a/legacy/frontend".parse().unwrap()));
         assert!(config.subdomain_mode);

@@ -10,7 +10,7 @@ use url::Url;
 use super::Filter;
 use crate::distribution::TransportConfig;
 use crate::error::Problem;
-use crate::{RegistryHost, Repository, Secret};
+use crate::{RegistryHost, Repository, RepositoryKey, Secret};
 
 /// A registry as a user names it. [`parse_registry`](crate::parse_registry) makes one of text.
 #[derive(Clone, Debug)]
@@ -21,8 +21,10 @@ pub struct RegistryConfig {
     pub host: RegistryHost,
     /// The product's own API, where it has one beside the distribution protocol.
     pub api: Option<Url>,
-    /// Repositories to watch instead of all. For Artifactory: the repository key.
+    /// Repositories to watch instead of all.
     pub repositories: Vec<Repository>,
+    /// Artifactory: the repository keys. Nexus: the names of its repositories. The key `repository` names them there.
+    pub keys: Vec<RepositoryKey>,
     /// Which of the repositories to watch.
     pub filter: Filter,
     /// Local port for the product's webhooks.
@@ -49,6 +51,7 @@ impl RegistryConfig {
             host,
             api: None,
             repositories: Vec::new(),
+            keys: Vec::new(),
             filter: Filter::default(),
             port: None,
             subdomain_mode: false,
@@ -70,6 +73,28 @@ impl RegistryConfig {
     pub fn with_ca_bundle(mut self, pem: impl Into<Bytes>) -> Self {
         self.transport.ca_bundle = Some(pem.into());
         self
+    }
+
+    /// The registries that this is: one, or as many as there are repository keys where each key is a host of its own
+    /// (Artifactory's sub-domains). [`host`](Self::host) of each is the name under which its images are known.
+    ///
+    /// ```
+    /// use supercargo_registry::parse_registry;
+    ///
+    /// let config = parse_registry(
+    ///     "type=artifactory,registry=example.com,api=https://example.com/artifactory,\
+    ///      subdomain-mode=true,\"repository=docker-local,docker-remote\"",
+    /// )?;
+    /// let hosts: Vec<String> = config.registries().iter().map(|config| config.host.to_string()).collect();
+    /// assert_eq!(hosts, ["docker-local.example.com", "docker-remote.example.com"]);
+    /// # Ok::<(), supercargo_registry::Error>(())
+    /// ```
+    #[must_use]
+    pub fn registries(self) -> Vec<Self> {
+        match self.kind {
+            RegistryKind::Artifactory => crate::artifactory::registries(self),
+            _ => vec![self],
+        }
     }
 }
 
@@ -134,12 +159,20 @@ impl RegistryKind {
         if crate::acr::is_acr(host) { Self::Acr } else { Self::Oci }
     }
 
-    /// What is wrong with a product's own keys.
-    pub(crate) fn problems(self, options: &BTreeMap<&'static str, String>) -> Vec<Problem> {
+    /// What is wrong with `config` beyond the grammar of its keys, as only the product's adapter can tell.
+    pub(crate) fn problems(self, config: &RegistryConfig) -> Vec<Problem> {
         match self {
-            Self::Acr => crate::acr::problems(options),
-            _ => Vec::new(),
+            Self::Artifactory => crate::artifactory::problems(config),
+            Self::Harbor => crate::harbor::problems(config),
+            Self::Nexus => crate::nexus::problems(config),
+            Self::Acr => crate::acr::problems(&config.options),
+            Self::Oci | Self::Ecr => Vec::new(),
         }
+    }
+
+    /// Whether the key `repository` names [`RegistryConfig::keys`] rather than repositories.
+    pub(crate) const fn has_keys(self) -> bool {
+        matches!(self, Self::Artifactory | Self::Nexus)
     }
 
     /// The Cargo feature with the product's adapter; `None` if it is always there.

@@ -72,6 +72,15 @@ pub trait CredentialProvider: Debug + Send + Sync {
     /// [`Credential`](crate::ErrorKind::Credential) if there should be one and it cannot be read.
     async fn credential(&self, host: &RegistryHost) -> Result<Credential>;
 
+    /// The credential for the API that the product at `host` has beside the distribution protocol. The same, unless a
+    /// provider knows another.
+    ///
+    /// # Errors
+    /// As [`credential`](Self::credential).
+    async fn api_credential(&self, host: &RegistryHost) -> Result<Credential> {
+        self.credential(host).await
+    }
+
     /// The registry no longer takes what [`CredentialProvider::credential`] gave: drop what is kept.
     async fn renew(&self, _host: &RegistryHost) -> Result<()> {
         Ok(())
@@ -102,10 +111,45 @@ impl CredentialProvider for CredentialChain {
         Ok(Credential::Anonymous)
     }
 
+    async fn api_credential(&self, host: &RegistryHost) -> Result<Credential> {
+        for provider in &self.0 {
+            let credential = provider.api_credential(host).await?;
+            if !credential.is_anonymous() {
+                return Ok(credential);
+            }
+        }
+        Ok(Credential::Anonymous)
+    }
+
     async fn renew(&self, host: &RegistryHost) -> Result<()> {
         for provider in &self.0 {
             provider.renew(host).await?;
         }
         Ok(())
+    }
+}
+
+/// One provider for a product's own API, another for its registry.
+#[derive(Clone, Debug)]
+pub struct ProductCredentials {
+    /// For the API.
+    pub api: Arc<dyn CredentialProvider>,
+    /// For the registry.
+    pub registry: Arc<dyn CredentialProvider>,
+}
+
+#[async_trait]
+impl CredentialProvider for ProductCredentials {
+    async fn credential(&self, host: &RegistryHost) -> Result<Credential> {
+        self.registry.credential(host).await
+    }
+
+    async fn api_credential(&self, host: &RegistryHost) -> Result<Credential> {
+        self.api.api_credential(host).await
+    }
+
+    async fn renew(&self, host: &RegistryHost) -> Result<()> {
+        self.api.renew(host).await?;
+        self.registry.renew(host).await
     }
 }

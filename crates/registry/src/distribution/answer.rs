@@ -238,6 +238,8 @@ pub(crate) fn explanation(body: &[u8]) -> Option<String> {
 fn status_error(status: StatusCode, url: &Url, body: &[u8]) -> Error {
     let kind = match status.as_u16() {
         401 => ErrorKind::Unauthorized,
+        // Nexus, after four wrong passwords. Each further request, whatever it carries, makes the block last longer.
+        429 if String::from_utf8_lossy(body).contains("Too many authentication attempts") => ErrorKind::Unauthorized,
         403 => ErrorKind::Denied,
         404 | 410 => ErrorKind::NotFound,
         429 => ErrorKind::RateLimited,
@@ -275,6 +277,7 @@ mod tests {
             "registry.test answered 404 (MANIFEST_UNKNOWN: manifest unknown)",
         );
         check(403, "<html>", ErrorKind::Denied, "registry.test answered 403");
+        check(429, "<h1>Too many authentication attempts</h1>", ErrorKind::Unauthorized, "registry.test answered 429");
         check(429, r#"{"errors":null}"#, ErrorKind::RateLimited, "registry.test answered 429");
         check(503, "", ErrorKind::Unavailable, "registry.test answered 503");
         check(501, "", ErrorKind::Unsupported, "registry.test answered 501");

@@ -153,6 +153,9 @@ impl Auth {
         sent: Option<&Authorization>,
         headers: &HeaderMap,
     ) -> Result<Option<Authorization>> {
+        if let Some(sent) = sent.filter(|sent| self.sign_in == SignIn::Basic && !sent.identity.is_empty()) {
+            return self.another(sent).await;
+        }
         match challenge::select(headers) {
             None => Ok(None),
             Some(Challenge::Basic) => {
@@ -183,6 +186,24 @@ impl Auth {
         }
     }
 
+    /// Another password than that of `sent`, if there is one by now. Whatever the challenge asks for: the same password
+    /// again, also at a token service, would only count towards a lock-out.
+    async fn another(&self, sent: &Authorization) -> Result<Option<Authorization>> {
+        self.provider.renew(&self.host).await?;
+        let credential = match self.provider.credential(&self.host).await {
+            Ok(credential) => credential,
+            // The provider knows why it was refused and holds it back; what the registry said is more to the point.
+            Err(error) if error.kind() == ErrorKind::Unauthorized => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        match &credential {
+            Credential::Basic { username, password } if credential.identity() != sent.identity => {
+                Ok(Some(self.plain(basic_header(username, password)?, &credential)))
+            }
+            _ => Ok(None),
+        }
+    }
+
     /// The header anew after `sent` was refused as expired.
     pub(crate) async fn renew(&self, scope: &Scope, sent: &Authorization) -> Result<Option<Authorization>> {
         if let Some(key) = &sent.token {
@@ -191,6 +212,14 @@ impl Auth {
         self.provider.renew(&self.host).await?;
         let renewed = self.authorize(scope).await?;
         Ok(renewed.filter(|renewed| renewed.header != sent.header))
+    }
+
+    /// Tells the provider of a refusal that came as an error: see `status_error`.
+    pub(crate) async fn note(&self, error: &Error, sent: Option<&Authorization>) -> Result<()> {
+        if error.kind() == ErrorKind::Unauthorized && sent.is_some_and(|sent| !sent.identity.is_empty()) {
+            self.provider.renew(&self.host).await?;
+        }
+        Ok(())
     }
 
     /// The error of a request that stays refused.
@@ -251,11 +280,16 @@ impl Auth {
         scopes.dedup();
         let identity = credential.identity();
         let key = TokenKey { realm, service, scopes, identity: identity.clone() };
-        let token = self
-            .tokens
-            .get(key.clone(), self.fetch(credential, &key))
-            .await
-            .map_err(|error| error.during(format_args!("get a token from {}", redacted(&key.realm))))?;
+        let token = match self.tokens.get(key.clone(), self.fetch(credential, &key)).await {
+            Ok(token) => token,
+            Err(error) => {
+                // What is asked next may be answered with another password by then.
+                if error.kind() == ErrorKind::Unauthorized && !identity.is_empty() {
+                    self.provider.renew(&self.host).await?;
+                }
+                return Err(error.during(format_args!("get a token from {}", redacted(&key.realm))));
+            }
+        };
         Ok(Authorization { header: token.header().clone(), identity, token: Some(key) })
     }
 

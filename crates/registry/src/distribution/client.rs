@@ -29,11 +29,37 @@ pub struct DistributionClient {
 
 pub(super) struct Inner {
     host: RegistryHost,
+    /// What repositories' names follow in messages: the host, or the host and a repository key.
+    pub(super) shown: String,
     pub(super) base: Url,
     pub(super) transport: Arc<Transport>,
     auth: Auth,
     /// Whether the registry has the referrers API: see `referrer.rs`.
     pub(super) referrers_api: AtomicU8,
+    /// What of a `Link` counts.
+    pub(super) links: Links,
+}
+
+/// Where a registry is that is one of several in a product.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    /// Whose credentials are sent.
+    pub(crate) host: RegistryHost,
+    /// Where the protocol is, in place of `https://HOST/v2/`. It ends with a slash.
+    pub(crate) base: Url,
+    /// What repositories' names follow in messages.
+    pub(crate) shown: String,
+    pub(crate) links: Links,
+}
+
+/// What of the link to a list's next page counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Links {
+    /// Its cursor, if it stays on the registry's host; else it is refused.
+    #[default]
+    SameHost,
+    /// Its cursor, wherever it points: for servers that write addresses of theirs which clients do not use.
+    CursorOnly,
 }
 
 impl DistributionClient {
@@ -43,9 +69,18 @@ impl DistributionClient {
     /// [`ErrorKind::Configuration`] if the proxy or the certificates cannot be used.
     pub fn new(host: RegistryHost, credentials: Arc<dyn CredentialProvider>, config: &TransportConfig) -> Result<Self> {
         let base = host.base(if config.is_plain(&host) { "http" } else { "https" });
+        let place = Place { shown: host.to_string(), host, base, links: Links::SameHost };
+        Self::at(place, credentials, config)
+    }
+
+    /// A client of a registry that is elsewhere than at `https://HOST/v2/`.
+    pub(crate) fn at(place: Place, credentials: Arc<dyn CredentialProvider>, config: &TransportConfig) -> Result<Self> {
+        let Place { host, base, shown, links } = place;
         let transport = Arc::new(Transport::new(&base, config)?);
         let auth = Auth::new(host.clone(), base.clone(), credentials, config, Arc::clone(&transport));
-        Ok(Self { inner: Arc::new(Inner { host, base, transport, auth, referrers_api: AtomicU8::new(0) }) })
+        Ok(Self {
+            inner: Arc::new(Inner { host, shown, base, transport, auth, referrers_api: AtomicU8::new(0), links }),
+        })
     }
 
     /// The registry.
@@ -67,7 +102,7 @@ impl DistributionClient {
             Ok(answer) => Err(answer.into_error().await),
             Err(error) => Err(error),
         };
-        outcome.map_err(|error| error.during(format_args!("check {}", self.inner.host)))
+        outcome.map_err(|error| error.during(format_args!("check {}", self.inner.shown)))
     }
 
     /// What `target` leads to now.
@@ -139,7 +174,13 @@ impl DistributionClient {
     pub(super) async fn execute(&self, request: &Request, scope: &Scope) -> Result<Answer> {
         let Inner { auth, transport, .. } = &*self.inner;
         let sent = auth.authorize(scope).await?;
-        let answer = transport.send(request, sent.as_ref().map(|sent| sent.header())).await?;
+        let answer = match transport.send(request, sent.as_ref().map(|sent| sent.header())).await {
+            Ok(answer) => answer,
+            Err(error) => {
+                auth.note(&error, sent.as_ref()).await?;
+                return Err(error);
+            }
+        };
         // A host that the registry redirected to gets nothing, whatever it asks for.
         if !answer.is_at_home() {
             return Ok(answer);
@@ -179,11 +220,11 @@ impl DistributionClient {
     }
 
     fn about(&self, error: Error, what: &str, repository: &Repository, target: &Target) -> Error {
-        error.during(format_args!("{what} {}/{repository}{}{target}", self.inner.host, target.separator()))
+        error.during(format_args!("{what} {}/{repository}{}{target}", self.inner.shown, target.separator()))
     }
 
     pub(super) fn about_blob(&self, error: Error, repository: &Repository, digest: &Digest) -> Error {
-        error.during(format_args!("read blob {digest} of {}/{repository}", self.inner.host))
+        error.during(format_args!("read blob {digest} of {}/{repository}", self.inner.shown))
     }
 }
 

@@ -58,6 +58,14 @@ pub(crate) fn next_page(current: &Url, target: &str) -> Result<Url> {
     Ok(url)
 }
 
+/// `current` with the query of `target`, wherever that points. Nothing of `target` is contacted.
+pub(crate) fn with_cursor(current: &Url, target: &str) -> Url {
+    let mut url = current.clone();
+    let query = target.split('#').next().and_then(|target| target.split_once('?'));
+    url.set_query(query.map(|(_, query)| query));
+    url
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -95,6 +103,19 @@ mod tests {
         check("https://registry.test@evil.test/", None);
         check("https://u:p@registry.test:5000/v2/", None);
         check("file:///etc/passwd", None);
+    }
+
+    #[test]
+    fn cursors() {
+        let current = Url::parse("https://registry.test/repository/docker/v2/_catalog?n=2").unwrap();
+        let check = |target: &str, query: Option<&str>| {
+            let next = with_cursor(&current, target);
+            assert_eq!(next.origin(), current.origin());
+            assert_eq!((next.path(), next.query()), (current.path(), query), "{target}");
+        };
+        check("http://inside:8081/v2/_catalog?n=2&last=team%2Fapp", Some("n=2&last=team%2Fapp"));
+        check("/v2/_catalog?last=a#x?y", Some("last=a"));
+        check("https://evil.test/", None);
     }
 
     proptest! {

@@ -12,7 +12,7 @@ use tracing::warn;
 use url::Url;
 
 use super::auth::Scope;
-use super::client::DistributionClient;
+use super::client::{DistributionClient, Links};
 use super::link;
 use super::transport::Request;
 use crate::secret::printable;
@@ -34,7 +34,7 @@ impl DistributionClient {
         struct Catalog {
             repositories: Option<Vec<String>>,
         }
-        let host = self.host().to_string();
+        let host = self.inner.shown.clone();
         let pages = self.pages("_catalog", Scope::Catalog);
         names(pages, |page: Catalog| page.repositories.unwrap_or_default())
             .try_filter_map(|name| async move {
@@ -57,7 +57,7 @@ impl DistributionClient {
             // docker-registry writes null where there are none.
             tags: Option<Vec<String>>,
         }
-        let name = format!("{}/{repository}", self.host());
+        let name = format!("{}/{repository}", self.inner.shown);
         let pages = self.pages(&format!("{repository}/tags/list"), Scope::Pull(repository.clone()));
         names(pages, |page: Tags| page.tags.unwrap_or_default())
             .try_filter_map(|tag| async move {
@@ -148,7 +148,10 @@ impl Pages {
         for value in headers.get_all(LINK) {
             if let Some(target) = value.to_str().ok().and_then(link::next_target) {
                 // The address we asked, not the one that answered after a redirect.
-                self.next = Some(link::next_page(&url, target)?);
+                self.next = Some(match self.client.inner.links {
+                    Links::SameHost => link::next_page(&url, target)?,
+                    Links::CursorOnly => link::with_cursor(&url, target),
+                });
                 break;
             }
         }

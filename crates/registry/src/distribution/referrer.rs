@@ -34,7 +34,7 @@ impl DistributionClient {
     /// registry has none (distribution-spec, *listing referrers*).
     pub fn referrers(&self, repository: &Repository, digest: &Digest) -> BoxStream<'static, Result<Descriptor>> {
         let (client, repository, digest) = (self.clone(), repository.clone(), digest.clone());
-        let about = format!("list the referrers of {}/{repository}@{digest}", self.host());
+        let about = format!("list the referrers of {}/{repository}@{digest}", self.inner.shown);
         stream::once(async move { client.list(repository, digest).await })
             .try_flatten()
             .map_err(move |error| error.during(&about))
@@ -131,7 +131,7 @@ impl DistributionClient {
             Ok(descriptor)
         };
         pushed.await.map_err(|error: Error| {
-            error.during(format_args!("attach to {}/{repository}@{}", self.host(), subject.digest()))
+            error.during(format_args!("attach to {}/{repository}@{}", self.inner.shown, subject.digest()))
         })
     }
 

@@ -10,8 +10,8 @@ use bytes::Bytes;
 use http::header::{AUTHORIZATION, LOCATION};
 use http::{HeaderMap, HeaderValue, Method};
 use jiff::Timestamp;
+use reqwest::Client;
 use reqwest::redirect::Policy;
-use reqwest::{Client, StatusCode};
 use tracing::{debug, warn};
 use url::Url;
 
@@ -208,10 +208,12 @@ impl Transport {
             let (error, wait) = match outcome {
                 Ok(answer) if retry::is_transient(answer.status()) => {
                     let asked = retry::retry_after(answer.headers(), Timestamp::now());
-                    if let Some(wait) = asked.filter(|_| answer.status() == StatusCode::TOO_MANY_REQUESTS) {
-                        self.limiter.pause(answer.url(), wait.min(self.retry.patience));
+                    let address = answer.url().clone();
+                    let error = answer.into_error().await.with_retry_after(asked);
+                    if let Some(wait) = asked.filter(|_| error.kind() == ErrorKind::RateLimited) {
+                        self.limiter.pause(&address, wait.min(self.retry.patience));
                     }
-                    (answer.into_error().await.with_retry_after(asked), asked)
+                    (error, asked)
                 }
                 Ok(answer) => return Ok(answer),
                 Err(error) => (error, None),

@@ -73,15 +73,20 @@ async fn registry_without_ranges() {
     oci(RegistryServer::builder().without_ranges(), Credential::Anonymous).await;
 }
 
+/// Puts the fixture into `repository` of a server.
+pub(crate) fn push(server: &RegistryServer, fixture: &Fixture, repository: &str) {
+    for part in parts(fixture) {
+        server.push(&part, repository, &part.tag);
+    }
+    for manifest in fixture.manifests.iter().filter(|manifest| manifest.tag.is_none()) {
+        assert!(server.delete_tag(repository, &format!("by-{}", manifest.digest().digest())));
+    }
+}
+
 async fn oci(server: RegistryServerBuilder, credential: Credential) {
     let fixture = Fixture::sample();
     let server = server.start().await.unwrap();
-    for part in parts(&fixture) {
-        server.push(&part, fixture.repository.as_str(), &part.tag);
-    }
-    for manifest in fixture.manifests.iter().filter(|manifest| manifest.tag.is_none()) {
-        assert!(server.delete_tag(fixture.repository.as_str(), &format!("by-{}", manifest.digest().digest())));
-    }
+    push(&server, &fixture, fixture.repository.as_str());
     let registry: OciRegistry = open_with(&server.host(), credential, &quick());
     run(registry, &fixture).await;
 }

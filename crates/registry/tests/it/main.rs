@@ -4,11 +4,19 @@
 #[cfg(feature = "acr")]
 mod acr;
 mod archive;
+#[cfg(feature = "artifactory")]
+mod artifactory;
 mod auth;
 mod conformance;
 mod download;
+#[cfg(feature = "harbor")]
+mod harbor;
 mod lazy;
 mod manifests;
+#[cfg(feature = "nexus")]
+mod nexus;
+#[cfg(any(feature = "artifactory", feature = "harbor", feature = "nexus"))]
+mod product;
 mod referrers;
 mod support;
 mod tls;

@@ -24,9 +24,10 @@ pub(crate) use log::RequestLog;
 pub use log::RequestRecord;
 pub use notify::Notification;
 pub use options::RegistryServerBuilder;
-pub(crate) use query::{encode, parse, value};
+pub(crate) use query::{decode, encode, parse, value};
 pub(crate) use refusal::{Refusal, insert, json_response};
 pub(crate) use route::{Route, is_tag};
+pub(crate) use server::Handler;
 pub use server::RegistryServer;
 
 use std::net::SocketAddr;

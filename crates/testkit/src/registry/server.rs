@@ -4,6 +4,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::{Request, State};
+use axum::response::Response;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -90,6 +92,26 @@ impl RegistryServer {
             Some(credentials) => client.with_credentials(credentials),
             None => client,
         }
+    }
+
+    /// What answers its requests, for servers that have a registry within them.
+    pub(crate) fn handler(&self) -> Handler {
+        Handler(Arc::clone(&self.shared))
+    }
+
+    /// Each tag of a repository with the digest and the media type of its manifest.
+    pub(crate) fn tagged(&self, repository: &str) -> Vec<(String, String, String)> {
+        let content = lock(&self.shared.content);
+        let Some(held) = content.repositories.get(repository) else { return Vec::new() };
+        let tags = held.tags.iter().filter_map(|(tag, digest)| Some((tag, digest, held.manifests.get(digest)?)));
+        tags.map(|(tag, digest, manifest)| (tag.clone(), digest.clone(), manifest.media_type.clone())).collect()
+    }
+
+    /// The digests of manifests that no tag points to.
+    pub(crate) fn untagged(&self, repository: &str) -> Vec<String> {
+        let content = lock(&self.shared.content);
+        let Some(held) = content.repositories.get(repository) else { return Vec::new() };
+        held.manifests.keys().filter(|digest| !held.tags.values().any(|tagged| tagged == *digest)).cloned().collect()
     }
 
     /// Stops the server and cuts its connections.
@@ -298,6 +320,16 @@ impl RegistryServer {
     /// Deliveries that were answered with 2xx or 3xx.
     pub fn delivered_notifications(&self) -> usize {
         self.shared.notifier.delivered()
+    }
+}
+
+/// See [`RegistryServer::handler`].
+#[derive(Debug, Clone)]
+pub(crate) struct Handler(Arc<Shared>);
+
+impl Handler {
+    pub(crate) async fn answer(&self, request: Request) -> Response {
+        dispatch::serve(State(Arc::clone(&self.0)), request).await
     }
 }
 
