@@ -57,16 +57,11 @@ pub(crate) enum InAddress {
 impl SharedSecret {
     /// Reads the secrets, the header (`header` is the provider's usual one) and the option `user`.
     pub(crate) fn read(settings: &mut Settings, header: HeaderName, address: InAddress) -> Self {
-        let secrets = std::mem::take(&mut settings.config.secrets);
-        match (settings.config.open, secrets.is_empty()) {
-            (true, false) => settings.problem("it has a secret and is open to everyone; choose one"),
-            (false, true) => settings.problem("it has no secret; give one, or open it to everyone explicitly"),
-            (true, true) => return Self { places: None },
-            (false, false) => {}
-        }
+        let secrets = settings.secrets();
         let header = settings.config.header.take().unwrap_or(header);
         let address = address == InAddress::Too;
-        Self { places: Some(Places { header, address, user: settings.text("user"), secrets }) }
+        let user = settings.text("user");
+        Self { places: (!secrets.is_empty()).then_some(Places { header, address, user, secrets }) }
     }
 
     /// Whether a delivery carries one of the secrets.

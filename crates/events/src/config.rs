@@ -115,6 +115,17 @@ impl Settings {
         self.problems.push(problem.into());
     }
 
+    /// The secrets; none at all if the source is open to everyone.
+    pub(crate) fn secrets(&mut self) -> Vec<Secret> {
+        let secrets = std::mem::take(&mut self.config.secrets);
+        match (self.config.open, secrets.is_empty()) {
+            (true, false) => self.problem("it has a secret and is open to everyone; choose one"),
+            (false, true) => self.problem("it has no secret; give one, or open it to everyone explicitly"),
+            _ => {}
+        }
+        secrets
+    }
+
     /// An option's value, without the blanks around it.
     pub(crate) fn text(&self, name: &str) -> Option<String> {
         let value = self.config.options.get(name)?.trim();

@@ -29,12 +29,7 @@ pub(crate) struct Signature {
 impl Signature {
     /// Reads the secrets and the header.
     pub(crate) fn read(settings: &mut Settings, scheme: &Scheme) -> Self {
-        let secrets = std::mem::take(&mut settings.config.secrets);
-        match (settings.config.open, secrets.is_empty()) {
-            (true, false) => settings.problem("it has a secret and is open to everyone; choose one"),
-            (false, true) => settings.problem("it has no secret; give one, or open it to everyone explicitly"),
-            _ => {}
-        }
+        let secrets = settings.secrets();
         let header = settings.config.header.take().unwrap_or(HeaderName::from_static(scheme.header));
         let keys = secrets.iter().map(|secret| key(scheme.algorithm, secret)).collect();
         Self { header, prefix: scheme.prefix, keys }

@@ -54,12 +54,7 @@ impl std::fmt::Debug for GenericSource {
 impl GenericSource {
     fn new(config: SourceConfig) -> Result<Self> {
         let mut settings = Settings::new(config, KEYS);
-        let secrets = std::mem::take(&mut settings.config.secrets);
-        match (settings.config.open, secrets.is_empty()) {
-            (true, false) => settings.problem("it has a secret and is open to everyone; choose one"),
-            (false, true) => settings.problem("it has no secret; give one, or open it to everyone explicitly"),
-            _ => {}
-        }
+        let secrets = settings.secrets();
         if settings.config.header.is_some() {
             settings.problem("its header is fixed: the specification names it");
         }
