@@ -35,6 +35,7 @@ mod blob;
 mod config;
 pub mod conformance;
 mod credential;
+mod diagnosis;
 mod digest;
 mod distribution;
 mod document;
@@ -58,7 +59,11 @@ pub use archive::{ArchiveBlobs, ArchiveRegistry};
 pub use blob::Blob;
 pub use config::{Filter, RegistryConfig, RegistryKind, build, parse_registry};
 pub use credential::{Credential, CredentialChain, CredentialProvider, DockerConfig};
-pub use distribution::{Deadlines, DistributionClient, Resolver, Retry, SignIn, SystemResolver, TransportConfig};
+pub use diagnosis::{Check, Diagnosis, Finding, Outcome, Subject, diagnose};
+pub use distribution::{
+    ClientIdentity, Deadlines, DistributionClient, NoProxy, Quota, Resolver, Retry, SignIn, SystemResolver,
+    TransportConfig,
+};
 pub use error::{Error, ErrorKind, Problem, Result};
 pub use ext::RegistryExt;
 pub use image::RegistryImage;

@@ -116,7 +116,7 @@ async fn image(
             let (repository, target) = split_reference(reference)?;
             let host = reference.registry().parse()?;
             let mut config = RegistryConfig::new(host);
-            proxy::apply(&mut config, environment);
+            proxy::apply(&mut config, environment).map_err(|problem| Error::usage(vec![problem]))?;
             let credentials = Credentials::of(environment).map_err(|problem| Error::usage(vec![problem]))?;
             let registry = supercargo_engine::registry::build(&config, credentials.provider())?;
             index(registry, &repository, &target, args, output).await

@@ -51,11 +51,11 @@ impl Scope {
         if registries.is_empty() && problems.is_empty() {
             problems.push("nothing to watch: name a --registry or a --repository".to_owned());
         }
+        for config in &mut registries {
+            problems.extend(proxy::apply(config, environment).err());
+        }
         if !problems.is_empty() {
             return Err(Error::usage(problems));
-        }
-        for config in &mut registries {
-            proxy::apply(config, environment);
         }
         Ok(Self {
             registries,
@@ -95,17 +95,21 @@ impl Scope {
     }
 }
 
-fn read_registry(text: &str) -> Result<RegistryConfig, Vec<String>> {
-    let mut config = parse_registry(text).map_err(|error| match error.problems() {
+/// Reads a `--registry`, with the files that it names.
+///
+/// # Errors
+///
+/// Everything that is wrong with it.
+pub(crate) fn load_registry(text: &str) -> Result<RegistryConfig, Vec<String>> {
+    let config = parse_registry(text).and_then(|config| config.load_files(|path| std::fs::read(path)));
+    config.map_err(|error| match error.problems() {
         [] => vec![format!("--registry: {error}")],
         problems => problems.iter().map(|problem| format!("--registry: {problem}")).collect(),
-    })?;
-    if let Some(path) = &config.ca_file {
-        match std::fs::read(path) {
-            Ok(pem) => config = config.with_ca_bundle(pem),
-            Err(error) => return Err(vec![format!("--registry: ca-file: failed to read {}: {error}", path.display())]),
-        }
-    }
+    })
+}
+
+fn read_registry(text: &str) -> Result<RegistryConfig, Vec<String>> {
+    let config = load_registry(text)?;
     if config.port.is_some() {
         return Err(vec![
             "--registry: port: webhooks of products with a port of their own are not supported yet; notifications of a \

@@ -174,7 +174,7 @@ impl Download {
 
     async fn open(&mut self) -> Result<Served> {
         let url = self.client.url(&format!("{}/blobs/{}", self.repository, self.descriptor.digest()));
-        let mut request = Request::get(url);
+        let mut request = Request::get(url).streamed();
         if self.ranged {
             let last = if self.end < self.descriptor.size() { (self.end - 1).to_string() } else { String::new() };
             let range = format!("bytes={}-{last}", self.position);

@@ -13,8 +13,9 @@ use url::Url;
 
 use super::answer::Answer;
 use super::auth::{Auth, Scope};
+use super::quota::Quota;
 use super::transport::{Request, Transport, TransportConfig};
-use crate::credential::CredentialProvider;
+use crate::credential::{Credential, CredentialProvider};
 use crate::media_type::{self, essence};
 use crate::{Error, ErrorKind, RegistryHost, Repository, Result, Target, document};
 
@@ -31,6 +32,7 @@ pub(super) struct Inner {
     host: RegistryHost,
     pub(super) base: Url,
     pub(super) transport: Arc<Transport>,
+    pub(super) config: TransportConfig,
     auth: Auth,
     /// Whether the registry has the referrers API: see `referrer.rs`.
     pub(super) referrers_api: AtomicU8,
@@ -45,12 +47,26 @@ impl DistributionClient {
         let base = host.base(if config.is_plain(&host) { "http" } else { "https" });
         let transport = Arc::new(Transport::new(&base, config)?);
         let auth = Auth::new(host.clone(), base.clone(), credentials, config, Arc::clone(&transport));
-        Ok(Self { inner: Arc::new(Inner { host, base, transport, auth, referrers_api: AtomicU8::new(0) }) })
+        let config = config.clone();
+        Ok(Self { inner: Arc::new(Inner { host, base, transport, config, auth, referrers_api: AtomicU8::new(0) }) })
     }
 
     /// The registry.
     pub fn host(&self) -> &RegistryHost {
         &self.inner.host
+    }
+
+    /// Who we are to the registry.
+    ///
+    /// # Errors
+    /// Those of the credential provider.
+    pub async fn credential(&self) -> Result<Credential> {
+        self.inner.auth.credential().await
+    }
+
+    /// What the registry last said is left of the requests that it grants; `None` if it never spoke of it.
+    pub fn quota(&self) -> Option<Quota> {
+        self.inner.transport.quota()
     }
 
     /// Asks the registry whether it speaks the protocol and knows us.
@@ -60,7 +76,7 @@ impl DistributionClient {
     pub async fn check(&self) -> Result<()> {
         let answer = self.execute(&Request::get(self.inner.base.clone()), &Scope::Base).await;
         let outcome = match answer {
-            Ok(answer) if answer.status().is_success() => return Ok(()),
+            Ok(answer) if answer.status().is_success() => is_no_page(answer).await,
             Ok(answer) if answer.status() == StatusCode::NOT_FOUND => {
                 Err(Error::new(ErrorKind::Unsupported, "it has no /v2/, so it is no registry"))
             }
@@ -184,6 +200,21 @@ impl DistributionClient {
 
     pub(super) fn about_blob(&self, error: Error, repository: &Repository, digest: &Digest) -> Error {
         error.during(format_args!("read blob {digest} of {}/{repository}", self.inner.host))
+    }
+}
+
+/// Bytes of the answer at `/v2/`. Registries write `{}`, `true` or nothing.
+const BASE_SIZE: usize = 64 << 10;
+
+/// Refuses a login page or a front end that answers everything with 200. The content type does not tell: Quay's
+/// `true` is called HTML.
+async fn is_no_page(answer: Answer) -> Result<()> {
+    let page = || Error::new(ErrorKind::Unsupported, "a web page answers at /v2/, so it is no registry");
+    match answer.document(BASE_SIZE).await {
+        Ok(bytes) if bytes.trim_ascii_start().starts_with(b"<") => Err(page()),
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == ErrorKind::LimitExceeded => Err(page()),
+        Err(error) => Err(error),
     }
 }
 

@@ -3,11 +3,18 @@
 
 mod archive;
 mod auth;
+mod authority;
+mod bodies;
 mod conformance;
 mod download;
+mod hosts;
+mod http2;
 mod lazy;
+mod lists;
 mod manifests;
+mod proxy;
 mod referrers;
 mod support;
 mod tls;
 mod transport;
+mod wire;
