@@ -57,7 +57,11 @@ mod tests {
         check("10.1.2.3:5000", &[proxy, ("NO_PROXY", "10.0.0.0/8")], None);
         check("registry.test:5000", &[proxy, ("NO_PROXY", "registry.test:5000")], None);
         check("registry.test", &[proxy, ("NO_PROXY", "registry.test:5000")], Some("http://proxy.test:3128"));
-        check("registry=registry.test,no-proxy=other.test", &[proxy, ("NO_PROXY", "*")], Some("http://proxy.test:3128"));
+        check(
+            "registry=registry.test,no-proxy=other.test",
+            &[proxy, ("NO_PROXY", "*")],
+            Some("http://proxy.test:3128"),
+        );
         check("localhost:5000", &[proxy], None);
         check("registry=registry.test,plain-http=true", &[proxy, ("HTTP_PROXY", "http://x")], None);
         check("registry=registry.test,proxy=http://own:1", &[proxy], Some("http://own:1"));

@@ -30,8 +30,8 @@ mod tls;
 mod token;
 mod transport;
 
-pub use client::DistributionClient;
 pub(crate) use challenge::Challenge;
+pub use client::DistributionClient;
 pub(crate) use client::MANIFEST_SIZE;
 pub use guard::{Resolver, SystemResolver};
 pub use no_proxy::NoProxy;

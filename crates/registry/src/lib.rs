@@ -25,7 +25,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! To write an adapter: implement [`Registry`], then run the [conformance suite](conformance) against it.
+//! To write an adapter: implement [`Registry`], then run the [conformance suite](conformance) against it;
+//! docs/custom-registry.md does so from scratch.
 
 mod acr;
 mod archive;
@@ -64,6 +65,7 @@ pub use distribution::{
     ClientIdentity, Deadlines, DistributionClient, NoProxy, Quota, Resolver, Retry, SignIn, SystemResolver,
     TransportConfig,
 };
+pub use document::receive_manifest;
 pub use error::{Error, ErrorKind, Problem, Result};
 pub use ext::RegistryExt;
 pub use image::RegistryImage;

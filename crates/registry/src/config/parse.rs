@@ -290,7 +290,10 @@ impl Reader {
         }
         let options = self.product_options();
         let mut repositories = Vec::new();
+        let is_docker_hub = self.host.as_ref().is_some_and(RegistryHost::is_docker_hub);
         for name in std::mem::take(&mut self.repositories) {
+            // Docker's own images are `nginx` to people and `library/nginx` to the registry.
+            let name = if is_docker_hub && !name.contains('/') { format!("library/{name}") } else { name };
             match name.parse::<Repository>() {
                 Ok(repository) => repositories.push(repository),
                 Err(error) => self.refuse("repository", Error::to_string(&error)),
@@ -397,6 +400,16 @@ mod tests {
         assert_eq!(config.kind, RegistryKind::Oci);
         assert!(parse_registry("type=nexus,registry=localhost:8082,api=http://localhost:8081").is_ok());
         assert!(parse_registry("type=harbor,registry=demo.goharbor.io,api=https://demo.goharbor.io,").is_ok());
+    }
+
+    #[test]
+    fn images_of_docker_s_own_are_in_the_library() {
+        let names = |text: &str| {
+            let config = parse_registry(text).unwrap();
+            config.repositories.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(names(r#"registry=docker.io,"repository=nginx,acme/web""#), ["library/nginx", "acme/web"]);
+        assert_eq!(names("registry=registry.test,repository=nginx"), ["nginx"]);
     }
 
     #[test]

@@ -6,9 +6,7 @@ use supercargo_index::ImageManifest;
 use super::{Check, Notes, Said, Subject};
 use crate::image_set::ImageSet;
 use crate::registry::Listing;
-use crate::{
-    Credential, Descriptor, ErrorKind, Quota, Registry, RegistryExt as _, Repository, Result, Target,
-};
+use crate::{Credential, Descriptor, ErrorKind, Quota, Registry, RegistryExt as _, Repository, Result, Target};
 
 /// Repositories that are listed, and looked into for one with tags.
 const LISTED: usize = 100;
@@ -46,9 +44,7 @@ async fn sign_in(registry: &dyn Registry) -> Result<((), Said)> {
     let who = match registry.distribution() {
         Some(client) => match client.credential().await? {
             Credential::Anonymous => Some("anonymously: there are no credentials for it".to_owned()),
-            Credential::Basic { username, .. } => {
-                Some(format!("as {}", crate::secret::printable(&username, 80)))
-            }
+            Credential::Basic { username, .. } => Some(format!("as {}", crate::secret::printable(&username, 80))),
             Credential::Identity { .. } => Some("with an identity token".to_owned()),
             Credential::Bearer { .. } => Some("with a bearer token".to_owned()),
         },
@@ -65,7 +61,10 @@ async fn repositories(registry: &dyn Registry, subject: &Subject) -> Result<(Vec
         let said = match listed {
             Ok(listed) if listed.contains(repository) => Said::passed(format!("{repository} is among them")),
             Ok(listed) if listed.len() > LISTED => Said::passed(format!("more than {LISTED}")),
-            Ok(_) => Said::warned(format!("{repository} is not in the list"), "is its name right, and does a filter leave it out?"),
+            Ok(_) => Said::warned(
+                format!("{repository} is not in the list"),
+                "is its name right, and does a filter leave it out?",
+            ),
             Err(error) => Said::warned(super::explain(&error), "name the repositories to watch: repository=NAME"),
         };
         return Ok((vec![repository.clone()], said));
@@ -83,7 +82,9 @@ async fn repositories(registry: &dyn Registry, subject: &Subject) -> Result<(Vec
             "none: the list is empty, as it is for credentials without the right to list",
             "name the repositories to watch: repository=NAME",
         ),
-        (Some(first), Listing::Configured) => Said::passed(format!("{count} named in the configuration, {first} first")),
+        (Some(first), Listing::Configured) => {
+            Said::passed(format!("{count} named in the configuration, {first} first"))
+        }
         (Some(first), _) => Said::passed(format!("{count}, {first} first")),
     };
     Ok((listed, said))
@@ -246,7 +247,10 @@ mod tests {
         };
         assert_eq!(quota(None).outcome, Outcome::Skipped);
         let said = quota(Some(of(76, Some(100))));
-        assert_eq!((said.outcome, said.detail.as_str()), (Outcome::Passed, "76 requests are left of 100 in 360 minutes"));
+        assert_eq!(
+            (said.outcome, said.detail.as_str()),
+            (Outcome::Passed, "76 requests are left of 100 in 360 minutes")
+        );
         assert_eq!(quota(Some(of(9, Some(100)))).outcome, Outcome::Warned);
         assert_eq!(quota(Some(of(0, None))).outcome, Outcome::Warned);
     }

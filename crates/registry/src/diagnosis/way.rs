@@ -51,11 +51,15 @@ async fn connect(client: &DistributionClient, notes: &mut Notes<'_>) -> Option<(
     let addresses = notes
         .note(Check::Name, async {
             let addresses = client.probe_name(next).await?;
-            let list: Vec<String> = addresses.iter().take(4).map(ToString::to_string).collect();
-            let more = if addresses.len() > list.len() { ", …" } else { "" };
             let host = next.host_str().unwrap_or_default();
             let whose = if proxy.is_some() { "the proxy " } else { "" };
-            let said = Said::passed(format!("{whose}{host} is at {}{more}", list.join(", ")));
+            let is_literal = addresses.iter().any(|address| host.trim_matches(['[', ']']) == address.to_string());
+            let list: Vec<String> = addresses.iter().take(4).map(ToString::to_string).collect();
+            let more = if addresses.len() > list.len() { ", …" } else { "" };
+            let said = Said::passed(match is_literal {
+                true => format!("{whose}{host} is an address"),
+                false => format!("{whose}{host} is at {}{more}", list.join(", ")),
+            });
             Ok((addresses, said))
         })
         .await;
@@ -100,7 +104,10 @@ fn plain(client: &DistributionClient) -> Said {
     if client.host().is_loopback() {
         return Said::skipped("plain HTTP, to this machine");
     }
-    Said::warned("plain HTTP: passwords and images can be read and changed on the way", "use HTTPS if the registry has it")
+    Said::warned(
+        "plain HTTP: passwords and images can be read and changed on the way",
+        "use HTTPS if the registry has it",
+    )
 }
 
 fn greeted(handshake: &Handshake, now: Timestamp) -> Said {

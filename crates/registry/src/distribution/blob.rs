@@ -14,7 +14,7 @@ use super::answer::Body;
 use super::auth::Scope;
 use super::client::DistributionClient;
 use super::transport::Request;
-use crate::{Blob, Error, ErrorKind, Repository, Result};
+use crate::{Blob, Error, ErrorKind, Repository, Result, digest};
 
 /// Times in a row that a download may break off before [`PROGRESS`] bytes have come.
 const BREAKS: u32 = 5;
@@ -30,6 +30,8 @@ impl DistributionClient {
     /// # Errors
     /// [`ErrorKind::NotFound`]; [`ErrorKind::DigestMismatch`] if the registry's blob has another size.
     pub async fn blob(&self, repository: &Repository, descriptor: &Descriptor, offset: u64) -> Result<Blob> {
+        digest::check_algorithm(descriptor.digest())
+            .map_err(|error| self.about_blob(error, repository, descriptor.digest()))?;
         let mut download = self.download(repository, descriptor, offset..descriptor.size());
         if offset < descriptor.size() {
             download.open().await.map_err(|error| self.about_blob(error, repository, descriptor.digest()))?;

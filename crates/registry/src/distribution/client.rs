@@ -17,7 +17,7 @@ use super::quota::Quota;
 use super::transport::{Request, Transport, TransportConfig};
 use crate::credential::{Credential, CredentialProvider};
 use crate::media_type::{self, essence};
-use crate::{Error, ErrorKind, RegistryHost, Repository, Result, Target, document};
+use crate::{Error, ErrorKind, RegistryHost, Repository, Result, Target, digest, document};
 
 /// Bytes of a manifest. The specification asks for 4 MiB at least; regclient, too, stops at 8.
 pub(crate) const MANIFEST_SIZE: usize = 8 << 20;
@@ -129,6 +129,7 @@ impl DistributionClient {
     /// [`ErrorKind::LimitExceeded`] over 8 MiB.
     pub async fn manifest(&self, repository: &Repository, target: &Target) -> Result<ManifestDocument> {
         let fetched = async {
+            target.digest().map_or(Ok(()), digest::check_algorithm)?;
             let request = self.manifest_request(Method::GET, repository, target);
             let answer = self.success(&request, &Scope::Pull(repository.clone())).await?;
             let claimed = answer.digest()?;

@@ -92,7 +92,10 @@ impl FromStr for NoProxy {
             .map(|entry| {
                 parse(entry).ok_or_else(|| {
                     let shown = printable(entry, 80);
-                    Error::new(ErrorKind::Configuration, format!("read {shown:?}: expected a host, an address or a network"))
+                    Error::new(
+                        ErrorKind::Configuration,
+                        format!("read {shown:?}: expected a host, an address or a network"),
+                    )
                 })
             })
             .collect::<Result<_>>()

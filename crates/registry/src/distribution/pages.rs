@@ -49,7 +49,7 @@ impl DistributionClient {
                     }
                 })
             })
-            .map_err(move |error| error.during(format_args!("list the repositories of {host}")))
+            .map_err(move |error| unlisted(error).during(format_args!("list the repositories of {host}")))
             .boxed()
     }
 
@@ -80,6 +80,18 @@ impl DistributionClient {
         let mut first = self.url(path);
         first.set_query(Some(&format!("n={NAMES}")));
         Pages::new(self.clone(), first, scope)
+    }
+}
+
+/// What to do where the catalog is refused, as Docker Hub, GitHub and every scoped token have it.
+fn unlisted(error: Error) -> Error {
+    const WAY_OUT: &str = "many registries list no repositories: name them with repository=";
+    match (error.kind(), error.hint().map(str::to_owned)) {
+        (ErrorKind::Unauthorized, Some(hint)) => error.with_hint(format!("{hint}; or: {WAY_OUT}")),
+        (ErrorKind::Unauthorized | ErrorKind::Denied | ErrorKind::NotFound | ErrorKind::Unsupported, _) => {
+            error.with_hint(WAY_OUT)
+        }
+        _ => error,
     }
 }
 

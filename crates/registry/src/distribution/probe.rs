@@ -153,7 +153,8 @@ impl DistributionClient {
         tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         let host = self.base().host_str().unwrap_or_default().trim_start_matches('[').trim_end_matches(']').to_owned();
         let about = format!("greet {}", redacted(self.base()));
-        let name = ServerName::try_from(host).map_err(|error| plain(Error::new(ErrorKind::Malformed, &about).with_source(error)))?;
+        let name = ServerName::try_from(host)
+            .map_err(|error| plain(Error::new(ErrorKind::Malformed, &about).with_source(error)))?;
         let handshake = TlsConnector::from(Arc::new(tls)).connect(name, stream);
         let outcome = tokio::time::timeout(self.inner.transport.deadlines.connect, handshake).await;
         let certificate = recorder.certificate();

@@ -62,8 +62,10 @@ impl Quota {
             values.flat_map(|text| text.split(',')).filter_map(Item::parse).take(16).collect()
         };
         let (used, policies) = (items("ratelimit"), items("ratelimit-policy"));
-        let (tightest, remaining) =
-            used.iter().filter_map(|item| Some((item, item.parameter("r")?))).min_by_key(|(_, remaining)| *remaining)?;
+        let (tightest, remaining) = used
+            .iter()
+            .filter_map(|item| Some((item, item.parameter("r")?)))
+            .min_by_key(|(_, remaining)| *remaining)?;
         let policy = policies.iter().find(|policy| policy.name == tightest.name);
         Some(Self {
             remaining,
@@ -164,7 +166,10 @@ mod tests {
         );
         check(&[("ratelimit-remaining", "many")], None);
         check(&[("ratelimit-remaining", "-1")], None);
-        check(&[("ratelimit-remaining", "5"), ("ratelimit-reset", "18446744073709551615")], Some((5, None, None, None)));
+        check(
+            &[("ratelimit-remaining", "5"), ("ratelimit-reset", "18446744073709551615")],
+            Some((5, None, None, None)),
+        );
         check(&[("ratelimit-remaining", "5;w=99999999999")], Some((5, None, None, None)));
     }
 

@@ -38,7 +38,10 @@ pub(crate) fn client_config(config: &TransportConfig, identity: Option<&ClientId
 ///
 /// # Errors
 /// [`ErrorKind::Configuration`] if the bundle holds no certificate.
-pub(crate) fn verifier(config: &TransportConfig, provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ServerCertVerifier>> {
+pub(crate) fn verifier(
+    config: &TransportConfig,
+    provider: &Arc<CryptoProvider>,
+) -> Result<Arc<dyn ServerCertVerifier>> {
     let algorithms = provider.signature_verification_algorithms;
     let extra = config.ca_bundle.as_ref().map(|pem| certificates("ca-file", pem)).transpose()?.unwrap_or_default();
     Ok(if config.insecure_skip_verify {
@@ -216,7 +219,8 @@ mod tests {
 
         let made = || rcgen::generate_simple_self_signed(["client.test".to_owned()]).unwrap();
         let (one, other) = (made(), made());
-        let identity = |certificate: String, key: String| ClientIdentity { certificate: certificate.into(), key: key.into() };
+        let identity =
+            |certificate: String, key: String| ClientIdentity { certificate: certificate.into(), key: key.into() };
         let check = |identity: &ClientIdentity| kind(&TransportConfig::default(), Some(identity));
         assert_eq!(check(&identity(one.cert.pem(), one.signing_key.serialize_pem())), None);
         let mixed = identity(one.cert.pem(), other.signing_key.serialize_pem());

@@ -80,8 +80,7 @@ impl Authority {
                 let mut roots = RootCertStore::empty();
                 roots.add(self.issuer.der().clone()).unwrap();
                 let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), provider);
-                let verifier =
-                    if clients == Clients::Asked { verifier.allow_unauthenticated() } else { verifier };
+                let verifier = if clients == Clients::Asked { verifier.allow_unauthenticated() } else { verifier };
                 builder.with_client_cert_verifier(verifier.build().unwrap())
             }
         };

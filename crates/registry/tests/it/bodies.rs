@@ -70,10 +70,8 @@ async fn documents_without_end_are_cut_at_their_bound() {
 
 #[tokio::test]
 async fn a_refusal_without_end_is_a_refusal() {
-    let server = Wire::start(|_| {
-        vec![write("HTTP/1.1 404 Not Found\r\ntransfer-encoding: chunked\r\n\r\n"), endless()]
-    })
-    .await;
+    let server =
+        Wire::start(|_| vec![write("HTTP/1.1 404 Not Found\r\ntransfer-encoding: chunked\r\n\r\n"), endless()]).await;
     let refused = open(&server.host());
     let answered = tokio::time::timeout(LONG, refused.manifest(&app(), &target("latest"))).await.expect("it ends");
     assert_eq!(answered.unwrap_err().kind(), ErrorKind::NotFound);
@@ -101,9 +99,10 @@ async fn a_byte_now_and_then_is_no_answer() {
     assert!(started.elapsed() < LONG);
 
     // Headers that trickle in.
-    let server =
-        Wire::start(|_| vec![write("HTTP/1.1 200 OK\r\n"), Act::Forever(b"x-a: b\r\n".to_vec(), Duration::from_millis(5))])
-            .await;
+    let server = Wire::start(|_| {
+        vec![write("HTTP/1.1 200 OK\r\n"), Act::Forever(b"x-a: b\r\n".to_vec(), Duration::from_millis(5))]
+    })
+    .await;
     let registry = open_with(&server.host(), Credential::Anonymous, &hasty());
     let error = tokio::time::timeout(LONG, registry.manifest(&app(), &target("latest"))).await.expect("it ends");
     assert!(matches!(error.unwrap_err().kind(), ErrorKind::Timeout | ErrorKind::Network));
@@ -113,7 +112,10 @@ async fn a_byte_now_and_then_is_no_answer() {
 async fn lengths_that_lie() {
     // More is announced than comes.
     let server = Wire::start(|_| {
-        vec![write(format!("HTTP/1.1 200 OK\r\ncontent-type: {MANIFEST}\r\ncontent-length: 9999\r\n\r\n{{}}")), Act::Close]
+        vec![
+            write(format!("HTTP/1.1 200 OK\r\ncontent-type: {MANIFEST}\r\ncontent-length: 9999\r\n\r\n{{}}")),
+            Act::Close,
+        ]
     })
     .await;
     let error = open(&server.host()).manifest(&app(), &target("latest")).await.unwrap_err();
@@ -135,8 +137,11 @@ async fn lengths_that_lie() {
 
     // A blob with more or fewer bytes than it should have, announced or not.
     let bytes = b"0123456789".to_vec();
-    for (head, body) in [("content-length: 9\r\n", "012345678"), ("content-length: 11\r\n", "0123456789x"), ("", "0123456789x")] {
-        let server = Wire::start(move |_| vec![write(format!("HTTP/1.1 200 OK\r\n{head}\r\n{body}")), Act::Close]).await;
+    for (head, body) in
+        [("content-length: 9\r\n", "012345678"), ("content-length: 11\r\n", "0123456789x"), ("", "0123456789x")]
+    {
+        let server =
+            Wire::start(move |_| vec![write(format!("HTTP/1.1 200 OK\r\n{head}\r\n{body}")), Act::Close]).await;
         let blob = Descriptor::new("application/x-tar".into(), 10, digest(&bytes));
         let read = match open(&server.host()).blob(&app(), &blob, 0).await {
             Ok(blob) => blob.into_bytes(100).await,
@@ -162,7 +167,8 @@ async fn no_encoding_is_asked_for_and_none_is_undone() {
     on_get(&server, &at, labelled).await;
     on_get(&server, LATEST, document(MANIFEST, image_manifest())).await;
     let registry = open(&host(&server));
-    let blob = Descriptor::new("application/vnd.oci.image.layer.v1.tar+gzip".into(), layer.len() as u64, digest(&layer));
+    let blob =
+        Descriptor::new("application/vnd.oci.image.layer.v1.tar+gzip".into(), layer.len() as u64, digest(&layer));
     assert_eq!(registry.blob(&app(), &blob, 0).await.unwrap().into_bytes(1 << 30).await.unwrap(), layer);
     registry.manifest(&app(), &target("latest")).await.unwrap();
     for request in server.received_requests().await.unwrap() {
@@ -174,7 +180,9 @@ async fn no_encoding_is_asked_for_and_none_is_undone() {
 async fn encoded_documents_are_refused() {
     let bomb = gzip(&vec![b' '; 64 << 20]);
     let encoded = || {
-        ResponseTemplate::new(200).insert_header("content-encoding", "gzip").set_body_raw(bomb.clone(), "application/json")
+        ResponseTemplate::new(200)
+            .insert_header("content-encoding", "gzip")
+            .set_body_raw(bomb.clone(), "application/json")
     };
     let server = MockServer::start().await;
     Mock::given(method("GET")).and(path("/token")).respond_with(encoded()).with_priority(1).mount(&server).await;
@@ -211,9 +219,14 @@ async fn pages_for_people_are_not_taken_for_answers() {
         open(&host(&server)).check().await.unwrap();
     }
     // Lists that are empty in an unusual way.
-    for (status, body, kind) in [(200, "", ErrorKind::Malformed), (204, "", ErrorKind::Malformed), (200, "[]", ErrorKind::Malformed)] {
+    for (status, body, kind) in
+        [(200, "", ErrorKind::Malformed), (204, "", ErrorKind::Malformed), (200, "[]", ErrorKind::Malformed)]
+    {
         let server = MockServer::start().await;
-        Mock::given(method("GET")).respond_with(ResponseTemplate::new(status).set_body_string(body)).mount(&server).await;
+        Mock::given(method("GET"))
+            .respond_with(ResponseTemplate::new(status).set_body_string(body))
+            .mount(&server)
+            .await;
         assert_eq!(open(&host(&server)).tags(&app()).try_collect::<Vec<_>>().await.unwrap_err().kind(), kind);
     }
 }

@@ -147,7 +147,10 @@ async fn a_registry_that_looks_alike_is_another_host() {
 async fn a_redirected_blob_is_asked_for_with_nothing_but_its_address() {
     let bytes = b"0123456789".to_vec();
     let storage = MockServer::start().await;
-    Mock::given(method("GET")).respond_with(ResponseTemplate::new(200).set_body_bytes(bytes.clone())).mount(&storage).await;
+    Mock::given(method("GET"))
+        .respond_with(ResponseTemplate::new(200).set_body_bytes(bytes.clone()))
+        .mount(&storage)
+        .await;
     let registry = MockServer::start().await;
     let at = format!("/v2/team/app/blobs/{}", digest(&bytes));
     let away = ResponseTemplate::new(307)

@@ -70,7 +70,13 @@ fn config(authority: &Authority) -> TransportConfig {
     let short = Duration::from_millis(500);
     TransportConfig {
         ca_bundle: Some(authority.bundle()),
-        deadlines: Deadlines { connect: Duration::from_secs(5), headers: short, stall: short, progress: short, document: short },
+        deadlines: Deadlines {
+            connect: Duration::from_secs(5),
+            headers: short,
+            stall: short,
+            progress: short,
+            document: short,
+        },
         retry: Retry { attempts: 1, ..quick().retry },
         ..quick()
     }
@@ -112,7 +118,9 @@ async fn offering_both(authority: &Authority) -> (u16, Arc<Mutex<Vec<(Version, S
             let noted = Arc::clone(&noted);
             let service = service_fn(move |request: Request<Incoming>| {
                 noted.lock().unwrap().push((request.version(), request.uri().path().to_owned()));
-                std::future::ready(Ok::<_, std::convert::Infallible>(Response::new(Full::new(Bytes::from_static(b"{}")))))
+                std::future::ready(Ok::<_, std::convert::Infallible>(Response::new(Full::new(Bytes::from_static(
+                    b"{}",
+                )))))
             });
             tokio::spawn(async move {
                 let server = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
