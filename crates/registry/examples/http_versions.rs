@@ -38,8 +38,8 @@ async fn main() {
         let client = client(&certificate, protocols);
         for _ in 0..ROUNDS {
             let started = Instant::now();
-            let read = join_all((0..BLOBS).map(|_| read(&client, format!("https://{address}/blob")))).await;
-            assert_eq!(read.iter().sum::<usize>(), BLOBS * BLOB);
+            let lengths = join_all((0..BLOBS).map(|_| read(&client, format!("https://{address}/blob")))).await;
+            assert_eq!(lengths.iter().sum::<usize>(), BLOBS * BLOB);
             blobs.push(started.elapsed());
             let started = Instant::now();
             let asked = stream::iter(0..DOCUMENTS).map(|_| read(&client, format!("https://{address}/document")));

@@ -345,3 +345,36 @@ pub(crate) async fn render(State(shared): State<Shared>) -> Result<Response, Pro
     let content_type = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
     Ok(([(header::CONTENT_TYPE, content_type)], text).into_response())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_registries_say_of_quotas() {
+        let now = Timestamp::now();
+        let quota = Quota { remaining: 76, limit: Some(100), window: None, resets_at: None, noted_at: now };
+        let status = Status {
+            running: true,
+            accepting: true,
+            registries: Vec::new(),
+            jobs: Vec::new(),
+            counters: Counters::default(),
+        };
+        let scrape = Scrape {
+            now,
+            status,
+            lanes: Vec::new(),
+            registries: Vec::new(),
+            usage: Usage::default(),
+            quotas: vec![("docker.io".to_owned(), quota)],
+        };
+        let text = Metrics::default().render(&scrape).unwrap();
+        for line in [
+            r#"supercargo_registry_quota_remaining{registry="docker.io"} 76"#,
+            r#"supercargo_registry_quota_limit{registry="docker.io"} 100"#,
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} in {text}");
+        }
+    }
+}

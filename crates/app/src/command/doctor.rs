@@ -127,22 +127,18 @@ fn registries(args: &DoctorArgs, environment: &Environment, output: &mut Output)
     let credentials = Credentials::of(environment).map_err(|problem| problems.push(problem)).ok();
     problems.extend(credentials.as_ref().and_then(|credentials| credentials.check(configs.len()).err()));
     let (Some(credentials), true) = (credentials, problems.is_empty()) else { return Err(Error::usage(problems)) };
-    let place = args.repository.as_ref();
-    let subject = Subject {
-        repository: place.map(|place| place.repository.clone()),
-        target: place.and_then(|place| place.target.clone()),
-    };
     // Opened before any is looked at: what is wrong with one is said before the first takes its time.
     let opened = configs.iter().map(|config| registry::build(config, credentials.provider()));
     let opened: Vec<_> = opened.collect::<Result<_, _>>()?;
     cli::block_on(async {
         let mut reports = Vec::new();
-        for registry in opened {
+        for (registry, config) in opened.into_iter().zip(&configs) {
             let mut printed = Ok(());
             if args.output == ListFormat::Table {
                 let head = if reports.is_empty() { "" } else { "\n" };
                 printed = writeln!(output.out(), "{head}{}", printable(registry.host()));
             }
+            let subject = subject(args.repository.as_ref(), config)?;
             let diagnosis = diagnose(&*registry, &subject, |finding| {
                 if args.output == ListFormat::Table && printed.is_ok() {
                     // A line at a time: a registry that does not answer takes a while to be given up.
@@ -155,6 +151,17 @@ fn registries(args: &DoctorArgs, environment: &Environment, output: &mut Output)
         }
         Ok(reports)
     })
+}
+
+/// What to read from a registry.
+fn subject(place: Option<&Place>, config: &RegistryConfig) -> Result<Subject> {
+    let Some(Place { repository, target }) = place else { return Ok(Subject::default()) };
+    // Docker's own images are `nginx` to people and `library/nginx` to the registry.
+    let repository = match config.host.is_docker_hub() && !repository.as_str().contains('/') {
+        true => format!("library/{repository}").parse()?,
+        false => repository.clone(),
+    };
+    Ok(Subject { repository: Some(repository), target: target.clone() })
 }
 
 /// Prints one finding: a line, and one more with what to do.
@@ -175,6 +182,18 @@ fn print(writer: &mut dyn Write, entry: &Entry) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn docker_s_own_images_are_in_the_library() {
+        let check = |host: &str, text: &str, expected: &str| {
+            let config = RegistryConfig::new(host.parse().unwrap());
+            let subject = subject(Some(&text.parse().unwrap()), &config).unwrap();
+            assert_eq!(subject.repository.unwrap().as_str(), expected);
+        };
+        check("docker.io", "nginx:1.27", "library/nginx");
+        check("docker.io", "acme/web", "acme/web");
+        check("registry.test", "nginx", "nginx");
+    }
 
     #[test]
     fn places() {

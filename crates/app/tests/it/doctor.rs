@@ -70,7 +70,19 @@ fn a_password_that_is_wrong() {
     assert_eq!(ran.exit, Exit::Failed);
     assert_eq!(outcome(&ran.out, "protocol"), "passed");
     assert_eq!(outcome(&ran.out, "sign-in"), "failed");
+    assert_eq!(outcome(&ran.out, "repositories"), "skipped");
+    let sent = server.count_requests(|request| request.authorization.is_some());
+    assert_eq!(sent, 1, "a password that is wrong is not tried until the account is locked");
     assert!(ran.out.contains("did not accept the credentials") && !ran.out.contains("hunter2"), "{}", ran.out);
+}
+
+#[test]
+fn a_stranger() {
+    let runtime = runtime();
+    let server = runtime.block_on(RegistryServer::builder().with_basic_auth("robot", "secret").start()).unwrap();
+    let ran = supercargo(["doctor", "--registry", &server.host(), "-o", "json"]);
+    assert_eq!((ran.exit, outcome(&ran.out, "sign-in").as_str()), (Exit::Failed, "warned"), "{}", ran.out);
+    assert!(ran.out.contains("docker login"), "{}", ran.out);
 }
 
 #[test]

@@ -21,18 +21,27 @@ pub(super) async fn look(registry: &dyn Registry, subject: &Subject, reached: Op
         skip(notes, &[Check::SignIn, Check::Repositories], "the registry was not reached");
         return skip(notes, &READING, "the registry was not reached");
     }
-    notes.note(Check::SignIn, sign_in(registry)).await;
+    let is_stranger = match registry.distribution() {
+        Some(client) => client.credential().await.is_ok_and(|credential| credential.is_anonymous()),
+        None => false,
+    };
+    let signed_in = notes.note(Check::SignIn, sign_in(registry, is_stranger)).await;
+    // Every further refusal of a password counts towards a lock-out.
+    if signed_in.is_none() && registry.distribution().is_some() {
+        skip(notes, &[Check::Repositories], "the sign-in failed");
+        return skip(notes, &READING, "the sign-in failed");
+    }
     // Registries that refuse their list may give what they hold all the same.
     let repositories = notes.note(Check::Repositories, repositories(registry, subject)).await.unwrap_or_default();
     match notes.note(Check::Tags, tags(registry, subject, &repositories)).await.flatten() {
         Some((repository, target)) => read(registry, &repository, &target, notes).await,
-        None => skip(notes, &READING[1..], "there is nothing to read"),
+        None => skip(notes, &READING[1..4], "there is nothing to read"),
     }
     notes.say(Check::Quota, quota(registry.quota()));
 }
 
-/// Checks that need something to read.
-const READING: [Check; 4] = [Check::Tags, Check::Manifest, Check::Blob, Check::Referrers];
+/// Checks that need a registry that lets us in.
+const READING: [Check; 5] = [Check::Tags, Check::Manifest, Check::Blob, Check::Referrers, Check::Quota];
 
 fn skip(notes: &mut Notes<'_>, checks: &[Check], why: &str) {
     for check in checks {
@@ -40,18 +49,28 @@ fn skip(notes: &mut Notes<'_>, checks: &[Check], why: &str) {
     }
 }
 
-async fn sign_in(registry: &dyn Registry) -> Result<((), Said)> {
+async fn sign_in(registry: &dyn Registry, is_stranger: bool) -> Result<((), Said)> {
+    if is_stranger {
+        return match registry.check().await {
+            Ok(()) => Ok(((), Said::passed("anonymously: there are no credentials for it"))),
+            // Some registries refuse strangers at the door and show them public images all the same.
+            Err(error) if matches!(error.kind(), ErrorKind::Unauthorized | ErrorKind::Denied) => {
+                Ok(((), Said::warned(super::explain(&error), super::advice(&error).unwrap_or_default())))
+            }
+            Err(error) => Err(error),
+        };
+    }
     let who = match registry.distribution() {
         Some(client) => match client.credential().await? {
-            Credential::Anonymous => Some("anonymously: there are no credentials for it".to_owned()),
-            Credential::Basic { username, .. } => Some(format!("as {}", crate::secret::printable(&username, 80))),
-            Credential::Identity { .. } => Some("with an identity token".to_owned()),
-            Credential::Bearer { .. } => Some("with a bearer token".to_owned()),
+            Credential::Basic { username, .. } => format!("as {}", crate::secret::printable(&username, 80)),
+            Credential::Identity { .. } => "with an identity token".to_owned(),
+            Credential::Bearer { .. } => "with a bearer token".to_owned(),
+            Credential::Anonymous => "accepted".to_owned(),
         },
-        None => None,
+        None => "accepted".to_owned(),
     };
     registry.check().await?;
-    Ok(((), Said::passed(who.unwrap_or_else(|| "accepted".to_owned()))))
+    Ok(((), Said::passed(who)))
 }
 
 async fn repositories(registry: &dyn Registry, subject: &Subject) -> Result<(Vec<Repository>, Said)> {

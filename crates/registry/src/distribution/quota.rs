@@ -131,9 +131,12 @@ mod tests {
         Quota::read(&pairs.collect(), now())
     }
 
+    /// What is left, of how many, in how many seconds, and the seconds until there are more.
+    type Numbers = (u64, Option<u64>, Option<u64>, Option<i64>);
+
     #[test]
     fn forms() {
-        let check = |headers: &[(&str, &str)], expected: Option<(u64, Option<u64>, Option<u64>, Option<i64>)>| {
+        let check = |headers: &[(&str, &str)], expected: Option<Numbers>| {
             let found = read(headers).map(|quota| {
                 let reset = quota.resets_at.map(|at| at.duration_since(now()).as_secs());
                 (quota.remaining, quota.limit, quota.window.map(|window| window.as_secs()), reset)
