@@ -3,6 +3,7 @@
 mod completions;
 #[cfg(feature = "demo")]
 mod demo;
+mod doctor;
 mod generator;
 mod images;
 mod index;
@@ -52,6 +53,8 @@ enum Command {
     Packages(packages::PackagesArgs),
     /// Find the images that hold a package, and the layer that brought it
     Search(search::SearchArgs),
+    /// Tell what works and what does not: a registry, or this machine
+    Doctor(doctor::DoctorArgs),
     /// Print completions for a shell
     Completions(completions::CompletionsArgs),
 }
@@ -67,6 +70,7 @@ pub fn supercargo(args: impl IntoIterator<Item = OsString>, environment: &Enviro
             Command::Images(args) => images::run(&args, environment, output),
             Command::Packages(args) => packages::run(&args, environment, output),
             Command::Search(args) => search::run(&args, environment, output),
+            Command::Doctor(args) => doctor::run(&args, environment, output),
             Command::Completions(args) => completions::run(&args, output),
         }
     })

@@ -59,11 +59,7 @@ impl Intake {
             Verdict::Rejected(reason) => warn!(source = name, reason, "delivery rejected"),
             Verdict::Malformed(reason) => warn!(source = name, reason, "delivery not understood"),
             Verdict::Ignored(reason) => debug!(source = name, reason, "delivery ignored"),
-            Verdict::Events(_)
-            | Verdict::Setup(_)
-            | Verdict::Handshake
-            | Verdict::Confirm(_)
-            | Verdict::Needs(_) => {}
+            Verdict::Events(_) | Verdict::Setup(_) | Verdict::Handshake | Verdict::Confirm(_) | Verdict::Needs(_) => {}
         }
         match self.accept(name, request, &reception).await {
             Ok(receipt) => Received { answer: reception.answer, outcome, receipt },
@@ -87,11 +83,8 @@ impl Intake {
         }
         let mut receipt = Receipt::default();
         match &reception.verdict {
-            Verdict::Rejected(_)
-            | Verdict::Setup(_)
-            | Verdict::Handshake
-            | Verdict::Confirm(_)
-            | Verdict::Needs(_) => {}
+            Verdict::Rejected(_) | Verdict::Setup(_) | Verdict::Handshake | Verdict::Confirm(_) | Verdict::Needs(_) => {
+            }
             // Pulls and layer uploads outnumber pushes by far. Nothing follows from them, so nothing is written.
             Verdict::Ignored(_) => receipt.ignored += 1,
             Verdict::Malformed(reason) => {

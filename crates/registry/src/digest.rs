@@ -33,6 +33,11 @@ pub(crate) fn verify(expected: &Digest, bytes: &[u8]) -> Result<()> {
     hasher.expect(expected)
 }
 
+/// Refuses a digest that could not be verified, before anything is fetched for it.
+pub(crate) fn check_algorithm(digest: &Digest) -> Result<()> {
+    Hasher::for_digest(digest).map(drop)
+}
+
 /// A digest in the making.
 pub(crate) enum Hasher {
     Sha256(Sha256),

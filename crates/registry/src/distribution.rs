@@ -13,14 +13,19 @@
 mod answer;
 mod auth;
 mod blob;
+mod certificate;
 mod challenge;
 mod client;
+mod connect;
 mod guard;
 mod limiter;
 mod link;
+mod no_proxy;
 mod pages;
+mod probe;
 #[cfg(feature = "acr")]
 mod product;
+mod quota;
 mod referrer;
 mod retry;
 mod tls;
@@ -29,6 +34,7 @@ mod transport;
 
 #[cfg(feature = "acr")]
 pub(crate) use auth::Scope;
+pub(crate) use challenge::Challenge;
 pub use client::DistributionClient;
 pub(crate) use client::MANIFEST_SIZE;
 #[cfg(any(feature = "artifactory", feature = "nexus"))]
@@ -36,13 +42,16 @@ pub(crate) use client::{Links, Place};
 #[cfg(feature = "acr")]
 pub(crate) use guard::without_port;
 pub use guard::{Resolver, SystemResolver};
+pub use no_proxy::NoProxy;
+pub(crate) use probe::{BrokenHandshake, Handshake};
+pub use quota::Quota;
 pub(crate) use referrer::{EMPTY_CONFIG, referrer_manifest};
 pub use retry::Retry;
 #[cfg(feature = "acr")]
 pub(crate) use tls::client_config;
 #[cfg(feature = "acr")]
 pub(crate) use token::{jwt_claims, jwt_expiry};
-pub use transport::{Deadlines, SignIn, TransportConfig};
+pub use transport::{ClientIdentity, Deadlines, SignIn, TransportConfig};
 
 /// For the clients of products' own APIs.
 #[cfg(any(feature = "artifactory", feature = "harbor", feature = "nexus"))]

@@ -29,6 +29,20 @@ struct Shape {
     fs_layers: Option<IgnoredAny>,
 }
 
+/// A manifest from the bytes that an adapter received: verified against the digest that was asked for, with the media
+/// type of the header or, where that says nothing, of the document.
+///
+/// # Errors
+/// [`DigestMismatch`](ErrorKind::DigestMismatch); [`Malformed`](ErrorKind::Malformed) if the bytes are no manifest, or
+/// header and document name different media types.
+pub fn receive_manifest(
+    bytes: Bytes,
+    content_type: Option<&str>,
+    expected: Option<&Digest>,
+) -> Result<ManifestDocument> {
+    receive(bytes, content_type, expected, None)
+}
+
 /// Puts a received manifest together: its digest computed and held against what was asked for and what the
 /// registry claims, its media type from the header or, where that says nothing, from the document.
 ///

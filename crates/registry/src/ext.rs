@@ -7,7 +7,7 @@ use futures_util::TryStreamExt;
 use oci_spec::distribution::Reference;
 
 use crate::image_set::{self, ImageSet, PlatformImage};
-use crate::{Error, ErrorKind, Registry, RegistryImage, Repository, Result, Tag, Target, split_reference};
+use crate::{Error, ErrorKind, Quota, Registry, RegistryImage, Repository, Result, Tag, Target, split_reference};
 
 /// What every registry can do by way of its required methods.
 ///
@@ -83,6 +83,11 @@ pub trait RegistryExt: Registry {
             tags.push(tag);
         }
         Ok(tags)
+    }
+
+    /// What the registry last said is left of the requests that it grants. `None` if it never spoke of it.
+    fn quota(&self) -> Option<Quota> {
+        self.distribution()?.quota()
     }
 
     /// The image as the indexer takes it.

@@ -26,7 +26,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! To write an adapter: implement [`Registry`], then run the [conformance suite](conformance) against it.
+//! To write an adapter: implement [`Registry`], then run the [conformance suite](conformance) against it;
+//! docs/custom-registry.md does so from scratch.
 
 mod acr;
 mod archive;
@@ -36,6 +37,7 @@ mod blob;
 mod config;
 pub mod conformance;
 mod credential;
+mod diagnosis;
 mod digest;
 mod distribution;
 mod document;
@@ -65,7 +67,12 @@ pub use artifactory::ArtifactoryRegistry;
 pub use blob::Blob;
 pub use config::{Filter, RegistryConfig, RegistryKind, build, parse_registry};
 pub use credential::{Credential, CredentialChain, CredentialProvider, DockerConfig, ProductCredentials};
-pub use distribution::{Deadlines, DistributionClient, Resolver, Retry, SignIn, SystemResolver, TransportConfig};
+pub use diagnosis::{Check, Diagnosis, Finding, Outcome, Subject, diagnose};
+pub use distribution::{
+    ClientIdentity, Deadlines, DistributionClient, NoProxy, Quota, Resolver, Retry, SignIn, SystemResolver,
+    TransportConfig,
+};
+pub use document::receive_manifest;
 pub use error::{Error, ErrorKind, Problem, Result};
 pub use ext::RegistryExt;
 #[cfg(feature = "harbor")]

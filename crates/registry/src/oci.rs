@@ -127,4 +127,8 @@ impl Registry for OciRegistry {
     ) -> Result<Descriptor> {
         self.client.push_referrer(repository, subject, referrer).await
     }
+
+    fn distribution(&self) -> Option<&DistributionClient> {
+        Some(&self.client)
+    }
 }

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use oci_spec::image::{Descriptor, Digest};
 use supercargo_index::ManifestDocument;
 
-use crate::{Blob, Repository, Result, TagName, Target};
+use crate::{Blob, DistributionClient, Repository, Result, TagName, Target};
 
 /// A registry: what it holds, and how it is read.
 ///
@@ -114,6 +114,12 @@ pub trait Registry: Debug + Send + Sync {
         subject: &Descriptor,
         referrer: &Referrer,
     ) -> Result<Descriptor>;
+
+    /// The client of the distribution protocol beneath, where there is one: its connection can then be
+    /// [diagnosed](crate::diagnose), and what is left of a [quota](crate::RegistryExt::quota) be read.
+    fn distribution(&self) -> Option<&DistributionClient> {
+        None
+    }
 }
 
 /// What an adapter can do.

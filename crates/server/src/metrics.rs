@@ -21,6 +21,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 use supercargo_engine::index::Progress;
+use supercargo_engine::registry::{Quota, RegistryExt as _};
 use supercargo_engine::store::{LaneStats, RegistryState, Usage};
 use supercargo_engine::{Counters, RegistryStatus, Status};
 
@@ -66,6 +67,8 @@ struct Gauges {
     event_age: Family<RegistryLabels, FloatGauge>,
     reconcile_age: Family<RegistryLabels, FloatGauge>,
     away: Family<RegistryLabels, Gauge>,
+    quota_remaining: Family<RegistryLabels, Gauge>,
+    quota_limit: Family<RegistryLabels, Gauge>,
     images: Gauge,
     packages: Gauge,
     database: Gauge,
@@ -231,6 +234,12 @@ impl Inner {
             gauges.reconcile_age.clone(),
         );
         all.register("registry_away", "Whether the registry does not answer", gauges.away.clone());
+        all.register(
+            "registry_quota_remaining",
+            "Requests that the registry says are left",
+            gauges.quota_remaining.clone(),
+        );
+        all.register("registry_quota_limit", "Requests that the registry grants", gauges.quota_limit.clone());
         all.register("stored_images", "Images in the store", gauges.images.clone());
         all.register("stored_packages", "Distinct packages in the store", gauges.packages.clone());
         all.register_with_unit("database", "Size of the database", Unit::Bytes, gauges.database.clone());
@@ -264,6 +273,8 @@ struct Scrape {
     lanes: Vec<LaneStats>,
     registries: Vec<RegistryState>,
     usage: Usage,
+    /// Of the registries that speak of one.
+    quotas: Vec<(String, Quota)>,
 }
 
 impl Gauges {
@@ -282,6 +293,13 @@ impl Gauges {
         for watched in &scrape.status.registries {
             let stored = scrape.registries.iter().find(|stored| stored.name == watched.registry);
             self.set_registry(scrape.now, watched, stored);
+        }
+        for (registry, quota) in &scrape.quotas {
+            let labels = RegistryLabels { registry: registry.clone() };
+            self.quota_remaining.get_or_create(&labels).set(number(quota.remaining));
+            if let Some(limit) = quota.limit {
+                self.quota_limit.get_or_create(&labels).set(number(limit));
+            }
         }
         self.images.set(number(scrape.usage.images));
         self.packages.set(number(scrape.usage.packages));
@@ -311,12 +329,14 @@ fn number(count: u64) -> i64 {
 
 /// `GET /metrics`.
 pub(crate) async fn render(State(shared): State<Shared>) -> Result<Response, Problem> {
+    let quotas = shared.engine.watches().filter_map(|watch| Some((watch.host().to_owned(), watch.registry.quota()?)));
     let scrape = Scrape {
         now: Timestamp::now(),
         status: shared.engine.status(),
         lanes: shared.store.queue_stats().await?,
         registries: shared.store.registries().await?,
         usage: shared.store.usage().await?,
+        quotas: quotas.collect(),
     };
     let text = shared
         .metrics
@@ -324,4 +344,37 @@ pub(crate) async fn render(State(shared): State<Shared>) -> Result<Response, Pro
         .map_err(|_| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the metrics could not be written"))?;
     let content_type = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
     Ok(([(header::CONTENT_TYPE, content_type)], text).into_response())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_registries_say_of_quotas() {
+        let now = Timestamp::now();
+        let quota = Quota { remaining: 76, limit: Some(100), window: None, resets_at: None, noted_at: now };
+        let status = Status {
+            running: true,
+            accepting: true,
+            registries: Vec::new(),
+            jobs: Vec::new(),
+            counters: Counters::default(),
+        };
+        let scrape = Scrape {
+            now,
+            status,
+            lanes: Vec::new(),
+            registries: Vec::new(),
+            usage: Usage::default(),
+            quotas: vec![("docker.io".to_owned(), quota)],
+        };
+        let text = Metrics::default().render(&scrape).unwrap();
+        for line in [
+            r#"supercargo_registry_quota_remaining{registry="docker.io"} 76"#,
+            r#"supercargo_registry_quota_limit{registry="docker.io"} 100"#,
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} in {text}");
+        }
+    }
 }

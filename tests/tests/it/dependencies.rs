@@ -22,7 +22,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("supercargo-server-bin", &["supercargo-app"]),
     ("supercargo-lambda", &["supercargo-app"]),
     ("supercargo-azure-function", &["supercargo-app"]),
-    ("supercargo-tests", &["supercargo-testkit"]),
+    // The adapters' conformance suite is run against real services, which live there.
+    ("supercargo-tests", &["supercargo-testkit", "supercargo-registry"]),
 ];
 
 /// The one crate that every other may use in its own tests.

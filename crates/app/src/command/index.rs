@@ -121,7 +121,7 @@ async fn image(
         Source::Registry(reference) => {
             let (repository, target) = split_reference(reference)?;
             let mut config = registry_of(reference.registry().parse()?, &args.registry)?;
-            proxy::apply(&mut config, environment);
+            proxy::apply(&mut config, environment).map_err(|problem| Error::usage(vec![problem]))?;
             config.take_variables(|name| environment.text(name));
             let credentials = Credentials::of(environment).map_err(|problem| Error::usage(vec![problem]))?;
             let registry = supercargo_engine::registry::build(&config, credentials.provider(&config))?;

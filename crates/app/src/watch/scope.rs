@@ -58,11 +58,13 @@ impl Scope {
         if registries.is_empty() && problems.is_empty() {
             problems.push("nothing to watch: name a --registry or a --repository".to_owned());
         }
+        for config in &mut registries {
+            problems.extend(proxy::apply(config, environment).err());
+        }
         if !problems.is_empty() {
             return Err(Error::usage(problems));
         }
         for config in &mut registries {
-            proxy::apply(config, environment);
             config.take_variables(|name| environment.text(name));
         }
         Ok(Self {
@@ -109,17 +111,11 @@ impl Scope {
 ///
 /// Everything that is wrong with it.
 pub(crate) fn load_registry(text: &str) -> Result<RegistryConfig, Vec<String>> {
-    let mut config = parse_registry(text).map_err(|error| match error.problems() {
+    let config = parse_registry(text).and_then(|config| config.load_files(|path| std::fs::read(path)));
+    config.map_err(|error| match error.problems() {
         [] => vec![format!("--registry: {error}")],
         problems => problems.iter().map(|problem| format!("--registry: {problem}")).collect(),
-    })?;
-    if let Some(path) = &config.ca_file {
-        match std::fs::read(path) {
-            Ok(pem) => config = config.with_ca_bundle(pem),
-            Err(error) => return Err(vec![format!("--registry: ca-file: failed to read {}: {error}", path.display())]),
-        }
-    }
-    Ok(config)
+    })
 }
 
 fn read_registry(text: &str) -> Result<RegistryConfig, Vec<String>> {

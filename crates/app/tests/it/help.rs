@@ -15,6 +15,7 @@ fn of_the_operator() {
     insta::assert_snapshot!("images", supercargo(["images", "--help"]).out);
     insta::assert_snapshot!("packages", supercargo(["packages", "--help"]).out);
     insta::assert_snapshot!("search", supercargo(["search", "--help"]).out);
+    insta::assert_snapshot!("doctor_help", supercargo(["doctor", "--help"]).out);
 }
 
 #[test]

@@ -44,9 +44,11 @@ impl EntraClient {
     pub(super) fn new(config: &TransportConfig) -> Result<Self> {
         let bad =
             |error| crate::Error::new(Kind::Configuration, "set up the way to Microsoft Entra").with_source(error);
+        // Whatever the registry's certificate is: secrets go to Entra.
+        let verified = TransportConfig { insecure_skip_verify: false, ..config.clone() };
         let builder = || {
             Ok(reqwest::Client::builder()
-                .tls_backend_preconfigured(client_config(config.ca_bundle.as_deref(), false)?)
+                .tls_backend_preconfigured(client_config(&verified, None)?)
                 .redirect(Policy::none())
                 .referer(false)
                 .http1_only()

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use super::{RegistryConfig, RegistryKind};
 use crate::credential::CredentialProvider;
-use crate::error::Problem;
 use crate::{Error, ErrorKind, OciRegistry, Registry, Result};
 
 /// The registry that `config` describes.
 ///
 /// # Errors
-/// [`ErrorKind::Configuration`] if the transport cannot be set up as asked, or `ca-file` was not loaded;
+/// [`ErrorKind::Configuration`] if the transport cannot be set up as asked, or a file was not loaded
+/// ([`RegistryConfig::load_files`]);
 /// [`ErrorKind::Unsupported`] for products whose adapter is not in this build ([`RegistryKind::feature`]).
 ///
 /// ```
@@ -23,11 +23,9 @@ use crate::{Error, ErrorKind, OciRegistry, Registry, Result};
 /// # Ok::<(), supercargo_registry::Error>(())
 /// ```
 pub fn build(config: &RegistryConfig, credentials: Arc<dyn CredentialProvider>) -> Result<Arc<dyn Registry>> {
-    if config.ca_file.is_some() && config.transport.ca_bundle.is_none() {
-        return Err(Error::from_problems(vec![Problem {
-            key: "ca-file".to_owned(),
-            message: "the file was not loaded".to_owned(),
-        }]));
+    let unloaded = config.unloaded();
+    if !unloaded.is_empty() {
+        return Err(Error::from_problems(unloaded));
     }
     match config.kind {
         RegistryKind::Oci => {

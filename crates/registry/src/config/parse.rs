@@ -13,7 +13,7 @@ use crate::{Error, RegistryHost, Result};
 
 /// The keys, for the message about one that is not among them.
 const KEYS: &str = "type, registry, api, repository, include, exclude, port, subdomain-mode, plain-http, ca-file, \
-    insecure-skip-verify, token-host, redirect-host, proxy, sign-in, concurrency";
+    client-certificate, client-key, insecure-skip-verify, token-host, redirect-host, proxy, no-proxy, sign-in, concurrency";
 
 /// Reads a `--registry` value: a bare host, or one record of comma-separated `key=value` fields. A value with
 /// commas stands in a field in quotes (RFC 4180): `"repository=team/a,team/b"`.
@@ -29,9 +29,11 @@ const KEYS: &str = "type, registry, api, repository, include, exclude, port, sub
 /// | `subdomain-mode` | `true` or `false` |
 /// | `plain-http` | `true` or `false`; unset: http to this machine only |
 /// | `ca-file` | a bundle of certificates to trust beside the machine's |
+/// | `client-certificate`, `client-key` | PEM files with who we are (mutual TLS); the key may be in the first |
 /// | `insecure-skip-verify` | `true`: take any certificate |
 /// | `token-host`, `redirect-host` | hosts that the transport would refuse |
 /// | `proxy` | address of an HTTP proxy |
+/// | `no-proxy` | what is reached without it, as in `NO_PROXY` |
 /// | `sign-in` | `challenge` (default) or `basic`: send user and password unasked |
 /// | `concurrency` | requests at a time, 1 to 256 |
 ///
@@ -148,6 +150,8 @@ struct Reader {
     port: Option<u16>,
     subdomain_mode: bool,
     ca_file: Option<String>,
+    client_certificate: Option<String>,
+    client_key: Option<String>,
     /// Keys that are not everyone's: which product's they are is known when all are read.
     others: Vec<(String, String)>,
     transport: crate::distribution::TransportConfig,
@@ -204,11 +208,17 @@ impl Reader {
             "plain-http" => self.transport.plain_http = Some(self.flag(known, value)),
             "insecure-skip-verify" => self.transport.insecure_skip_verify = self.flag(known, value),
             "ca-file" => self.ca_file = Some(value.to_owned()),
+            "client-certificate" => self.client_certificate = Some(value.to_owned()),
+            "client-key" => self.client_key = Some(value.to_owned()),
             "token-host" => self.hosts(known, value),
             "redirect-host" => self.hosts(known, value),
             "proxy" => match Url::parse(value) {
                 Ok(url) if url.scheme() == "http" && url.has_host() => self.transport.proxy = Some(Secret::new(value)),
                 _ => self.refuse(known, "expected an http:// address"),
+            },
+            "no-proxy" => match value.parse() {
+                Ok(exempt) => self.transport.no_proxy = exempt,
+                Err(error) => self.refuse(known, Error::to_string(&error)),
             },
             "sign-in" => match value {
                 "challenge" => self.transport.sign_in = SignIn::Challenge,
@@ -278,8 +288,17 @@ impl Reader {
         if kind == RegistryKind::Artifactory && !self.seen.contains(&"repository") {
             self.refuse("repository", "it is missing: type=artifactory needs a repository key");
         }
+        if self.client_key.is_some() && !self.seen.contains(&"client-certificate") {
+            self.refuse("client-key", "it is the key of a client-certificate, which is missing");
+        }
         let options = self.product_options();
-        let named = std::mem::take(&mut self.repositories);
+        let mut named = std::mem::take(&mut self.repositories);
+        if self.host.as_ref().is_some_and(RegistryHost::is_docker_hub) {
+            // Docker's own images are `nginx` to people and `library/nginx` to the registry.
+            for name in named.iter_mut().filter(|name| !name.contains('/')) {
+                *name = format!("library/{name}");
+            }
+        }
         let (mut keys, mut repositories) = (Vec::new(), Vec::new());
         if kind.has_keys() {
             self.parse_all(&named, &mut keys);
@@ -305,6 +324,8 @@ impl Reader {
             port: self.port,
             subdomain_mode: self.subdomain_mode,
             ca_file: self.ca_file.map(Into::into),
+            client_key: self.client_key.or_else(|| self.client_certificate.clone()).map(Into::into),
+            client_certificate: self.client_certificate.map(Into::into),
             transport: self.transport,
             options,
             variables: BTreeMap::new(),
@@ -337,9 +358,12 @@ fn known_key(key: &str) -> Option<&'static str> {
         "plain-http" => "plain-http",
         "insecure-skip-verify" => "insecure-skip-verify",
         "ca-file" => "ca-file",
+        "client-certificate" => "client-certificate",
+        "client-key" => "client-key",
         "token-host" => "token-host",
         "redirect-host" => "redirect-host",
         "proxy" => "proxy",
+        "no-proxy" => "no-proxy",
         "sign-in" => "sign-in",
         "concurrency" => "concurrency",
         _ => return None,
@@ -395,6 +419,16 @@ mod tests {
     }
 
     #[test]
+    fn images_of_docker_s_own_are_in_the_library() {
+        let names = |text: &str| {
+            let config = parse_registry(text).unwrap();
+            config.repositories.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(names(r#"registry=docker.io,"repository=nginx,acme/web""#), ["library/nginx", "acme/web"]);
+        assert_eq!(names("registry=registry.test,repository=nginx"), ["nginx"]);
+    }
+
+    #[test]
     fn bare_hosts() {
         let check = |text: &str, host: &str, plain: Option<bool>| {
             let config = parse_registry(text).unwrap();
@@ -425,6 +459,7 @@ mod tests {
             problems("registry=a.test,concurrency=0,proxy=x,sign-in=often"),
             ["concurrency", "proxy", "sign-in"]
         );
+        assert_eq!(problems("registry=a.test,client-key=k.pem,no-proxy=10.0.0.0/99"), ["no-proxy", "client-key"]);
         let message = parse_registry("port=x").unwrap_err().to_string();
         assert_eq!(message, "port: expected a number from 1 to 65535; registry: it is missing: which registry?");
     }

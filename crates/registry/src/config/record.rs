@@ -2,15 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use url::Url;
 
 use super::Filter;
-use crate::distribution::TransportConfig;
+use crate::distribution::{ClientIdentity, TransportConfig};
 use crate::error::Problem;
-use crate::{RegistryHost, Repository, RepositoryKey, Secret};
+use crate::secret::Secret;
+use crate::{Error, RegistryHost, Repository, RepositoryKey, Result};
 
 /// A registry as a user names it. [`parse_registry`](crate::parse_registry) makes one of text.
 #[derive(Clone, Debug)]
@@ -32,8 +34,12 @@ pub struct RegistryConfig {
     /// Artifactory: repositories are sub-domains rather than the first part of the path.
     pub subdomain_mode: bool,
     /// A bundle of certificates to trust. Whoever reads files loads it into
-    /// [`TransportConfig::ca_bundle`], or calls [`RegistryConfig::with_ca_bundle`].
+    /// [`TransportConfig::ca_bundle`], or calls [`RegistryConfig::load_files`].
     pub ca_file: Option<PathBuf>,
+    /// The certificate with which we sign in (mutual TLS). Loaded as `ca_file` is.
+    pub client_certificate: Option<PathBuf>,
+    /// Its key; the same file where it holds both.
+    pub client_key: Option<PathBuf>,
     /// How it is reached.
     pub transport: TransportConfig,
     /// The keys that only this product has ([`RegistryKind::keys`]), as they were written.
@@ -56,6 +62,8 @@ impl RegistryConfig {
             port: None,
             subdomain_mode: false,
             ca_file: None,
+            client_certificate: None,
+            client_key: None,
             transport: TransportConfig::default(),
             options: BTreeMap::new(),
             variables: BTreeMap::new(),
@@ -95,6 +103,47 @@ impl RegistryConfig {
             RegistryKind::Artifactory => crate::artifactory::registries(self),
             _ => vec![self],
         }
+    }
+
+    /// The same configuration with the contents of the files that it names, as `read` gives them.
+    ///
+    /// # Errors
+    /// [`Configuration`](crate::ErrorKind::Configuration) with every file that could not be read, under its key.
+    pub fn load_files(mut self, read: impl Fn(&Path) -> io::Result<Vec<u8>>) -> Result<Self> {
+        let mut problems = Vec::new();
+        let mut load = |key: &str, path: &Option<PathBuf>| {
+            let path = path.as_ref()?;
+            match read(path) {
+                Ok(contents) => Some(contents),
+                Err(error) => {
+                    let message = format!("failed to read {}: {error}", path.display());
+                    problems.push(Problem { key: key.to_owned(), message });
+                    None
+                }
+            }
+        };
+        if let Some(bundle) = load("ca-file", &self.ca_file) {
+            self.transport.ca_bundle = Some(bundle.into());
+        }
+        let certificate = load("client-certificate", &self.client_certificate);
+        let key = load("client-key", &self.client_key);
+        if let (Some(certificate), Some(key)) = (certificate, key) {
+            let key = Secret::from(String::from_utf8_lossy(&key).into_owned());
+            self.transport.client_identity = Some(ClientIdentity { certificate: certificate.into(), key });
+        }
+        if problems.is_empty() { Ok(self) } else { Err(Error::from_problems(problems)) }
+    }
+
+    /// The files that it names and that were not loaded, as problems under their keys.
+    pub(super) fn unloaded(&self) -> Vec<Problem> {
+        let files = [
+            ("ca-file", &self.ca_file, self.transport.ca_bundle.is_some()),
+            ("client-certificate", &self.client_certificate, self.transport.client_identity.is_some()),
+        ];
+        let missing = files.into_iter().filter(|(_, path, loaded)| path.is_some() && !loaded);
+        missing
+            .map(|(key, ..)| Problem { key: key.to_owned(), message: "the file was not loaded".to_owned() })
+            .collect()
     }
 }
 

@@ -150,6 +150,27 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_helper_is_asked_for_its_own_host_only() {
+        // A helper that is asked cannot be run, which is an error; one that is not asked is none.
+        let json =
+            r#"{"credHelpers":{"1.dkr.ecr.us-east-1.amazonaws.com":"no-such-helper","x.azurecr.io":"no-such-helper"}}"#;
+        for own in ["1.dkr.ecr.us-east-1.amazonaws.com", "x.azurecr.io", "X.AZURECR.IO"] {
+            assert_eq!(ask(json, own).await.unwrap_err().kind(), ErrorKind::Credential, "{own}");
+        }
+        for other in [
+            "1.dkr.ecr.us-east-1.amazonaws.com.evil.test",
+            "evil.test",
+            "x.azurecr.io.evil.test",
+            "xx.azurecr.io",
+            "azurecr.io",
+            "x.azurecr.io:5000",
+            "amazonaws.com",
+        ] {
+            assert_eq!(ask(json, other).await.unwrap(), Credential::Anonymous, "{other}");
+        }
+    }
+
+    #[tokio::test]
     async fn what_is_wrong_is_said() {
         for json in
             ["not json", r#"{"auths":{"a.test":{"auth":"%%"}}}"#, r#"{"credHelpers":{"a.test":"no-such-helper-here"}}"#]

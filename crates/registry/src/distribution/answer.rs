@@ -178,10 +178,8 @@ pub(crate) struct Body {
     received: usize,
 }
 
-/// Bytes that must arrive within each [`PATIENCE`] of waiting: half a KiB a second is no download.
+/// Bytes that must arrive within each [`Deadlines::progress`] of waiting: half a KiB a second is no download.
 const PROGRESS: usize = 32 << 10;
-/// See [`PROGRESS`]. Only time spent waiting for the network counts, not the reader's own.
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
 
 impl Body {
     pub(crate) async fn next(&mut self) -> Result<Option<Bytes>> {
@@ -195,7 +193,7 @@ impl Body {
         };
         self.waited += started.elapsed();
         self.received += chunk.len();
-        if self.waited > PATIENCE {
+        if self.waited > self.deadlines.progress {
             if self.received < PROGRESS {
                 return Err(stalled());
             }

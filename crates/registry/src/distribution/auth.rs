@@ -128,6 +128,10 @@ impl Auth {
         }
     }
 
+    pub(crate) async fn credential(&self) -> Result<Credential> {
+        self.provider.credential(&self.host).await
+    }
+
     /// The header for a request, as far as the registry has said what it wants.
     pub(crate) async fn authorize(&self, scope: &Scope) -> Result<Option<Authorization>> {
         let credential = self.provider.credential(&self.host).await?;
@@ -491,6 +495,16 @@ mod tests {
         check("registry.example.com", "https://sso.example.net:8443/token", true);
         check("registry.example.com", "https://sso.example.net/token", false);
         check("registry.example.com", "https://registry.example.com@evil.test/token", false);
+        check("registry.example.com", "https://REGISTRY.Example.com/token", true);
+        check("registry.example.com", "https://registry.example.com./token", false);
+        check("registry.example.com", "https://registry.example.com:8443/token", false);
+        check("registry.example.com", "https://registry.example.com.evil.test/token", false);
+        check("registry.example.com", "https://registry.examp\u{4cf}e.com/token", false);
+        check("registry.example.com", "https://registry\u{3002}example.com/token", true);
+        check("registry.example.com", "https://example.com.evil.test/token", false);
+        check("registry.example.com", "https://example.com/token", true);
+        check("registry.example.com", "https://evil.test#registry.example.com/token", false);
+        check("registry.example.com", "https://evil.test/registry.example.com", false);
         check("registry.example.com", "https://u:p@registry.example.com/token", false);
         check("registry.example.com", "ftp://registry.example.com/token", false);
         check("x.azurecr.io", "https://x.azurecr.io.evil.test/oauth2/token", false);

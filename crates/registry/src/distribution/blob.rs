@@ -14,7 +14,7 @@ use super::answer::Body;
 use super::auth::Scope;
 use super::client::DistributionClient;
 use super::transport::Request;
-use crate::{Blob, Error, ErrorKind, Repository, Result};
+use crate::{Blob, Error, ErrorKind, Repository, Result, digest};
 
 /// Times in a row that a download may break off before [`PROGRESS`] bytes have come.
 const BREAKS: u32 = 5;
@@ -30,6 +30,8 @@ impl DistributionClient {
     /// # Errors
     /// [`ErrorKind::NotFound`]; [`ErrorKind::DigestMismatch`] if the registry's blob has another size.
     pub async fn blob(&self, repository: &Repository, descriptor: &Descriptor, offset: u64) -> Result<Blob> {
+        digest::check_algorithm(descriptor.digest())
+            .map_err(|error| self.about_blob(error, repository, descriptor.digest()))?;
         let mut download = self.download(repository, descriptor, offset..descriptor.size());
         if offset < descriptor.size() {
             download.open().await.map_err(|error| self.about_blob(error, repository, descriptor.digest()))?;
@@ -174,7 +176,7 @@ impl Download {
 
     async fn open(&mut self) -> Result<Served> {
         let url = self.client.url(&format!("{}/blobs/{}", self.repository, self.descriptor.digest()));
-        let mut request = Request::get(url);
+        let mut request = Request::get(url).streamed();
         if self.ranged {
             let last = if self.end < self.descriptor.size() { (self.end - 1).to_string() } else { String::new() };
             let range = format!("bytes={}-{last}", self.position);

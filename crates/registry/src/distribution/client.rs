@@ -13,10 +13,11 @@ use url::Url;
 
 use super::answer::Answer;
 use super::auth::{Auth, Scope};
+use super::quota::Quota;
 use super::transport::{Request, Transport, TransportConfig};
-use crate::credential::CredentialProvider;
+use crate::credential::{Credential, CredentialProvider};
 use crate::media_type::{self, essence};
-use crate::{Error, ErrorKind, RegistryHost, Repository, Result, Target, document};
+use crate::{Error, ErrorKind, RegistryHost, Repository, Result, Target, digest, document};
 
 /// Bytes of a manifest. The specification asks for 4 MiB at least; regclient, too, stops at 8.
 pub(crate) const MANIFEST_SIZE: usize = 8 << 20;
@@ -33,6 +34,7 @@ pub(super) struct Inner {
     pub(super) shown: String,
     pub(super) base: Url,
     pub(super) transport: Arc<Transport>,
+    pub(super) config: TransportConfig,
     auth: Auth,
     /// Whether the registry has the referrers API: see `referrer.rs`.
     pub(super) referrers_api: AtomicU8,
@@ -78,14 +80,27 @@ impl DistributionClient {
         let Place { host, base, shown, links } = place;
         let transport = Arc::new(Transport::new(&base, config)?);
         let auth = Auth::new(host.clone(), base.clone(), credentials, config, Arc::clone(&transport));
-        Ok(Self {
-            inner: Arc::new(Inner { host, shown, base, transport, auth, referrers_api: AtomicU8::new(0), links }),
-        })
+        let config = config.clone();
+        let referrers_api = AtomicU8::new(0);
+        Ok(Self { inner: Arc::new(Inner { host, shown, base, transport, config, auth, referrers_api, links }) })
     }
 
     /// The registry.
     pub fn host(&self) -> &RegistryHost {
         &self.inner.host
+    }
+
+    /// Who we are to the registry.
+    ///
+    /// # Errors
+    /// Those of the credential provider.
+    pub async fn credential(&self) -> Result<Credential> {
+        self.inner.auth.credential().await
+    }
+
+    /// What the registry last said is left of the requests that it grants; `None` if it never spoke of it.
+    pub fn quota(&self) -> Option<Quota> {
+        self.inner.transport.quota()
     }
 
     /// Asks the registry whether it speaks the protocol and knows us.
@@ -95,7 +110,7 @@ impl DistributionClient {
     pub async fn check(&self) -> Result<()> {
         let answer = self.execute(&Request::get(self.inner.base.clone()), &Scope::Base).await;
         let outcome = match answer {
-            Ok(answer) if answer.status().is_success() => return Ok(()),
+            Ok(answer) if answer.status().is_success() => is_no_page(answer).await,
             Ok(answer) if answer.status() == StatusCode::NOT_FOUND => {
                 Err(Error::new(ErrorKind::Unsupported, "it has no /v2/, so it is no registry"))
             }
@@ -148,6 +163,7 @@ impl DistributionClient {
     /// [`ErrorKind::LimitExceeded`] over 8 MiB.
     pub async fn manifest(&self, repository: &Repository, target: &Target) -> Result<ManifestDocument> {
         let fetched = async {
+            target.digest().map_or(Ok(()), digest::check_algorithm)?;
             let request = self.manifest_request(Method::GET, repository, target);
             let answer = self.success(&request, &Scope::Pull(repository.clone())).await?;
             let claimed = answer.digest()?;
@@ -225,6 +241,21 @@ impl DistributionClient {
 
     pub(super) fn about_blob(&self, error: Error, repository: &Repository, digest: &Digest) -> Error {
         error.during(format_args!("read blob {digest} of {}/{repository}", self.inner.shown))
+    }
+}
+
+/// Bytes of the answer at `/v2/`. Registries write `{}`, `true` or nothing.
+const BASE_SIZE: usize = 64 << 10;
+
+/// Refuses a login page or a front end that answers everything with 200. The content type does not tell: Quay's
+/// `true` is called HTML.
+async fn is_no_page(answer: Answer) -> Result<()> {
+    let page = || Error::new(ErrorKind::Unsupported, "a web page answers at /v2/, so it is no registry");
+    match answer.document(BASE_SIZE).await {
+        Ok(bytes) if bytes.trim_ascii_start().starts_with(b"<") => Err(page()),
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == ErrorKind::LimitExceeded => Err(page()),
+        Err(error) => Err(error),
     }
 }
 

@@ -1,10 +1,12 @@
 //! Where the transport may connect to.
 //!
-//! The user chose the registry, so its host may be anywhere. Every other address — of a redirect, of a token
-//! service — was chosen by somebody else, and must not lead inward: a public registry cannot send supercargo
-//! to the machine's own network or to a cloud's metadata service. The check is made on the addresses that are
-//! then connected to, so a name that resolves to another address a moment later changes nothing.
+//! The user chose the registry, so its host may be anywhere but on the link. Every other address — of a redirect,
+//! of a token service — was chosen by somebody else, and must not lead inward: a public registry cannot send
+//! supercargo to the machine's own network or to a cloud's metadata service. The check is made on the addresses that
+//! are then connected to, so a name that resolves to another address a moment later changes nothing. Nor does the
+//! registry's own name: once it was public, it leads to public addresses only.
 
+use std::error::Error as StdError;
 use std::fmt;
 use std::future::Future;
 use std::io;
@@ -123,16 +125,19 @@ fn embedded_v4(segments: [u16; 8]) -> Option<Ipv4Addr> {
 pub(crate) struct Guard {
     home: String,
     trusted: Vec<String>,
+    /// The user's proxy: connected to, and led to by nobody.
+    proxy: Option<String>,
     resolver: Arc<dyn Resolver>,
     reach: Mutex<Option<Reach>>,
 }
 
 impl Guard {
     /// A guard for the registry at `base`. `trusted` are hosts, with or without a port, that the user named.
-    pub(crate) fn new(base: &Url, trusted: &[String], resolver: Arc<dyn Resolver>) -> Self {
+    pub(crate) fn new(base: &Url, trusted: &[String], proxy: Option<&str>, resolver: Arc<dyn Resolver>) -> Self {
         let reach = literal(base).map(Reach::of);
         let trusted = trusted.iter().map(|host| without_port(host).to_ascii_lowercase()).collect();
-        Self { home: host_of(base), trusted, resolver, reach: Mutex::new(reach) }
+        let proxy = proxy.map(str::to_ascii_lowercase);
+        Self { home: host_of(base), trusted, proxy, resolver, reach: Mutex::new(reach) }
     }
 
     /// Refuses an address that is written as a number. Names are checked when they are resolved.
@@ -143,8 +148,11 @@ impl Guard {
         if self.is_chosen(&host) {
             return Ok(());
         }
+        if self.proxy.as_deref() == Some(&host) {
+            return Err(Error::new(ErrorKind::Refused, format!("connect to {}: it is the proxy", redacted(url))));
+        }
         match literal(url) {
-            Some(address) if !self.admits(address) => Err(Forbidden { host, address }.to_error(url)),
+            Some(address) if !self.admits(address) => Err(Forbidden { host, address, is_home: false }.to_error(url)),
             _ => Ok(()),
         }
     }
@@ -154,8 +162,13 @@ impl Guard {
         self.reach().is_some_and(|reach| reach <= Reach::Private)
     }
 
+    /// Whether the user wrote this host, as the registry's or beside it.
     fn is_chosen(&self, host: &str) -> bool {
-        host == self.home || self.trusted.iter().any(|trusted| is_named(trusted, host))
+        host == self.home || self.is_trusted(host)
+    }
+
+    fn is_trusted(&self, host: &str) -> bool {
+        self.trusted.iter().any(|trusted| is_named(trusted, host))
     }
 
     fn admits(&self, address: IpAddr) -> bool {
@@ -167,7 +180,11 @@ impl Guard {
         *self.reach.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, Box<dyn std::error::Error + Send + Sync>> {
+    /// The addresses of `host` that may be connected to.
+    ///
+    /// # Errors
+    /// The resolver's; [`Forbidden`] if the name leads to none that may.
+    pub(crate) async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, Box<dyn StdError + Send + Sync>> {
         let addresses = self.resolver.resolve(host).await?;
         if host == self.home {
             // One public address among them makes the registry public: its name is then anybody's to point.
@@ -176,13 +193,13 @@ impl Guard {
             let mut reach = self.reach.lock().unwrap_or_else(PoisonError::into_inner);
             *reach = (*reach).max(widest);
         }
-        if self.is_chosen(host) {
+        if self.is_trusted(host) || self.proxy.as_deref() == Some(host) {
             return Ok(addresses);
         }
         let (allowed, forbidden): (Vec<_>, Vec<_>) = addresses.into_iter().partition(|address| self.admits(*address));
         match forbidden.first() {
             Some(address) if allowed.is_empty() => {
-                Err(Box::new(Forbidden { host: host.to_owned(), address: *address }))
+                Err(Box::new(Forbidden { host: host.to_owned(), address: *address, is_home: host == self.home }))
             }
             _ => Ok(allowed),
         }
@@ -208,29 +225,36 @@ impl Resolve for GuardedResolver {
 pub(crate) struct Forbidden {
     host: String,
     address: IpAddr,
+    is_home: bool,
 }
 
 impl Forbidden {
     pub(crate) fn to_error(&self, url: &Url) -> Error {
-        let hint = format!("if the registry is right to send you there, name the host: redirect-host={}", self.host);
+        let hint = match self.is_home {
+            true => format!("if the registry is at that address, say so: redirect-host={}", self.host),
+            false => format!("if the registry is right to send you there, name the host: redirect-host={}", self.host),
+        };
         Error::new(ErrorKind::Refused, format!("connect to {}", redacted(url)))
             .with_source(self.clone())
             .with_hint(hint)
     }
 
     /// The refusal among an error's causes.
-    pub(crate) fn among<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a Self> {
+    pub(crate) fn among<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a Self> {
         find_cause(error)
     }
 }
 
 impl fmt::Display for Forbidden {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} leads to {}, an address that the registry may not lead to", self.host, self.address)
+        match self.is_home {
+            true => write!(f, "{} leads to {} now, where no public registry is", self.host, self.address),
+            false => write!(f, "{} leads to {}, an address that the registry may not lead to", self.host, self.address),
+        }
     }
 }
 
-impl std::error::Error for Forbidden {}
+impl StdError for Forbidden {}
 
 /// A host's name as it is compared: lower case, no brackets, no dot at the end.
 fn host_of(url: &Url) -> String {
@@ -291,7 +315,7 @@ mod tests {
             ("mixed.test", &["169.254.169.254", "203.0.113.9"]),
         ]);
         let trusted: Vec<String> = trusted.iter().map(|host| (*host).to_owned()).collect();
-        Guard::new(&Url::parse(base).unwrap(), &trusted, Arc::new(Fixed(names)))
+        Guard::new(&Url::parse(base).unwrap(), &trusted, None, Arc::new(Fixed(names)))
     }
 
     const INWARD: [&str; 14] = [
@@ -362,6 +386,54 @@ mod tests {
         outside.addresses("both.test").await.unwrap();
         assert!(!outside.is_inside());
         assert!(outside.check(&Url::parse("http://10.9.9.9/").unwrap()).is_err());
+    }
+
+    /// Another answer to each question.
+    #[derive(Debug)]
+    struct Rebinding(Mutex<Vec<&'static str>>);
+
+    impl Resolver for Rebinding {
+        fn resolve(&self, _host: &str) -> Pin<Box<dyn Future<Output = io::Result<Vec<IpAddr>>> + Send>> {
+            let next = self.0.lock().unwrap().remove(0).split(',').map(|text| text.parse().unwrap()).collect();
+            Box::pin(async move { Ok(next) })
+        }
+    }
+
+    #[tokio::test]
+    async fn a_name_that_resolves_to_another_address_a_moment_later() {
+        let rebinding = |trusted: &[String], answers: &[&'static str]| {
+            let resolver = Arc::new(Rebinding(Mutex::new(answers.to_vec())));
+            Guard::new(&Url::parse("https://registry.test/v2/").unwrap(), trusted, None, resolver)
+        };
+        // Of another host: each answer is judged, and only what was judged is connected to.
+        let guard = rebinding(&[], &["203.0.113.1", "203.0.113.2", "10.0.0.1", "169.254.169.254", "203.0.113.2"]);
+        assert_eq!(guard.addresses("registry.test").await.unwrap().len(), 1);
+        assert_eq!(guard.addresses("blobs.test").await.unwrap().len(), 1);
+        assert!(guard.addresses("blobs.test").await.is_err());
+        assert!(guard.addresses("blobs.test").await.is_err());
+        assert_eq!(guard.addresses("blobs.test").await.unwrap().len(), 1);
+
+        // Of the registry itself: public once, public for good.
+        let answers = ["203.0.113.1", "10.0.0.1", "127.0.0.1", "169.254.169.254", "10.0.0.1,203.0.113.1"];
+        let guard = rebinding(&[], &answers);
+        assert_eq!(guard.addresses("registry.test").await.unwrap().len(), 1);
+        for _ in 0..3 {
+            let error = guard.addresses("registry.test").await.unwrap_err();
+            let error = Forbidden::among(&*error).unwrap().to_error(&Url::parse("https://registry.test/v2/").unwrap());
+            assert_eq!(error.hint(), Some("if the registry is at that address, say so: redirect-host=registry.test"));
+        }
+        assert_eq!(guard.addresses("registry.test").await.unwrap(), ["203.0.113.1".parse::<IpAddr>().unwrap()]);
+        let guard = rebinding(&["registry.test".to_owned()], &answers);
+        for _ in answers {
+            assert!(!guard.addresses("registry.test").await.unwrap().is_empty());
+        }
+
+        // A registry within moves within; its name leads to no metadata service at any time.
+        let guard = rebinding(&[], &["10.0.0.1", "10.0.0.2", "169.254.169.254", "0.0.0.0"]);
+        assert!(guard.addresses("registry.test").await.is_ok());
+        assert!(guard.addresses("registry.test").await.is_ok());
+        assert!(guard.addresses("registry.test").await.is_err());
+        assert!(guard.addresses("registry.test").await.is_err());
     }
 
     #[test]

@@ -5,6 +5,9 @@ use url::Url;
 use crate::secret::{printable, redacted};
 use crate::{Error, ErrorKind, Result};
 
+/// Bytes of an address of a next page. Amazon ECR's cursors are about 300 bytes long.
+const ADDRESS: usize = 8 << 10;
+
 /// The target of the first link with the relation `next`, as written.
 pub(crate) fn next_target(header: &str) -> Option<&str> {
     let mut rest = header;
@@ -49,6 +52,9 @@ pub(crate) fn next_page(current: &Url, target: &str) -> Result<Url> {
             format!("follow the next page of {}: {why} ({:?})", redacted(current), printable(target, 200)),
         ))
     };
+    if target.len() > ADDRESS {
+        return refuse("the link is too long");
+    }
     let Ok(next) = current.join(target) else { return refuse("the link is not an address") };
     if next.scheme() != current.scheme() || next.host() != current.host() || !next.username().is_empty() {
         return refuse("the link leaves the registry");
@@ -103,6 +109,7 @@ mod tests {
         check("https://registry.test@evil.test/", None);
         check("https://u:p@registry.test:5000/v2/", None);
         check("file:///etc/passwd", None);
+        check(&format!("?last={}", "x".repeat(10_000)), None);
     }
 
     #[test]

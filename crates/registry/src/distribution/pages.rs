@@ -1,6 +1,7 @@
 //! Lists that come page by page.
 
 use std::collections::HashSet;
+use std::hash::{BuildHasher as _, RandomState};
 
 use bytes::Bytes;
 use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
@@ -22,6 +23,8 @@ use crate::{Error, ErrorKind, Repository, Result, TagName};
 const PAGE_SIZE: usize = 8 << 20;
 /// Pages of one list. With 100 names a page that is a million.
 const PAGES: usize = 10_000;
+/// Names of one list. Amazon ECR stops at 100 000 images in a repository.
+const LISTED: usize = 1_000_000;
 /// Names per page that are asked for. Amazon ECR and CNCF Distribution refuse more than 1000.
 const NAMES: u32 = 1000;
 /// Names per page for a registry that refuses the above.
@@ -46,7 +49,7 @@ impl DistributionClient {
                     }
                 })
             })
-            .map_err(move |error| error.during(format_args!("list the repositories of {host}")))
+            .map_err(move |error| unlisted(error).during(format_args!("list the repositories of {host}")))
             .boxed()
     }
 
@@ -80,19 +83,35 @@ impl DistributionClient {
     }
 }
 
+/// What to do where the catalog is refused, as Docker Hub, GitHub and every scoped token have it.
+fn unlisted(error: Error) -> Error {
+    const WAY_OUT: &str = "many registries list no repositories: name them with repository=";
+    match (error.kind(), error.hint().map(str::to_owned)) {
+        (ErrorKind::Unauthorized, Some(hint)) => error.with_hint(format!("{hint}; or: {WAY_OUT}")),
+        (ErrorKind::Unauthorized | ErrorKind::Denied | ErrorKind::NotFound | ErrorKind::Unsupported, _) => {
+            error.with_hint(WAY_OUT)
+        }
+        _ => error,
+    }
+}
+
 /// Flattens pages of the JSON type `T` into their items; an empty page ends the list, whatever its link says.
 pub(super) fn names<T, I>(pages: Pages, pick: fn(T) -> Vec<I>) -> BoxStream<'static, Result<I>>
 where
     T: for<'de> Deserialize<'de> + 'static,
     I: Send + 'static,
 {
-    stream::try_unfold(pages, move |mut pages| async move {
+    stream::try_unfold((pages, 0), move |(mut pages, listed)| async move {
         let Some(page) = pages.next().await? else { return Ok(None) };
         let read: T = serde_json::from_slice(&page.bytes).map_err(|error| {
             Error::new(ErrorKind::Malformed, "read a page: it is not a list of names").with_source(error)
         })?;
         let names = pick(read);
-        Ok((!names.is_empty()).then(|| (stream::iter(names.into_iter().map(Ok)), pages)))
+        let listed = listed + names.len();
+        if listed > LISTED {
+            return Err(Error::new(ErrorKind::LimitExceeded, format!("read a list: more than {LISTED} names")));
+        }
+        Ok((!names.is_empty()).then(|| (stream::iter(names.into_iter().map(Ok)), (pages, listed))))
     })
     .try_flatten()
     .boxed()
@@ -117,12 +136,14 @@ pub(super) struct Pages {
     client: DistributionClient,
     scope: Scope,
     next: Option<Url>,
-    seen: HashSet<String>,
+    /// Hashes of the cursors so far: a cursor may be kilobytes long, and pages are many.
+    seen: HashSet<u64>,
+    hasher: RandomState,
 }
 
 impl Pages {
     pub(super) fn new(client: DistributionClient, first: Url, scope: Scope) -> Self {
-        Self { client, scope, next: Some(first), seen: HashSet::new() }
+        Self { client, scope, next: Some(first), seen: HashSet::new(), hasher: RandomState::new() }
     }
 
     pub(super) async fn next(&mut self) -> Result<Option<Page>> {
@@ -130,7 +151,7 @@ impl Pages {
         if self.seen.len() >= PAGES {
             return Err(Error::new(ErrorKind::LimitExceeded, format!("read a list: more than {PAGES} pages")));
         }
-        if !self.seen.insert(url.query().unwrap_or_default().to_owned()) {
+        if !self.seen.insert(self.hasher.hash_one(url.query())) {
             return Err(Error::new(
                 ErrorKind::Malformed,
                 format!("read a list: its pages repeat ({})", printable(url.query().unwrap_or_default(), 100)),

@@ -41,6 +41,15 @@ impl DistributionClient {
             .boxed()
     }
 
+    /// Whether the registry has the referrers API; `None` before a list of referrers has told.
+    pub fn has_referrers_api(&self) -> Option<bool> {
+        match self.inner.referrers_api.load(Ordering::Relaxed) {
+            PRESENT => Some(true),
+            ABSENT => Some(false),
+            _ => None,
+        }
+    }
+
     async fn list(&self, repository: Repository, digest: Digest) -> Result<BoxStream<'static, Result<Descriptor>>> {
         if self.inner.referrers_api.load(Ordering::Relaxed) != ABSENT
             && let Some(stream) = self.by_api(&repository, &digest).await?

@@ -1,40 +1,103 @@
 //! TLS: rustls with ring, the machine's certificates, and those that the user adds.
 
+use std::error::Error as StdError;
 use std::sync::{Arc, OnceLock};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, SignatureScheme};
 use rustls_platform_verifier::Verifier;
 
+use super::transport::{ClientIdentity, TransportConfig, find_cause};
 use crate::{Error, ErrorKind, Result};
 
-/// The configuration for one registry and its token service alike.
+/// The configuration for one registry and its token service alike, with the client's certificate where there is one.
 ///
 /// # Errors
-/// [`ErrorKind::Configuration`] if `ca_bundle` holds no certificate.
-pub(crate) fn client_config(ca_bundle: Option<&[u8]>, insecure_skip_verify: bool) -> Result<ClientConfig> {
+/// [`ErrorKind::Configuration`] if the bundle, the certificate or the key cannot be used.
+pub(crate) fn client_config(config: &TransportConfig, identity: Option<&ClientIdentity>) -> Result<ClientConfig> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let algorithms = provider.signature_verification_algorithms;
-    let extra = ca_bundle.map(certificates).transpose()?.unwrap_or_default();
-    let verifier: Arc<dyn ServerCertVerifier> = if insecure_skip_verify {
-        Arc::new(Anyone { algorithms })
-    } else {
-        Arc::new(OnDemand { extra, provider: Arc::clone(&provider), algorithms, verifier: OnceLock::new() })
-    };
-    let config = ClientConfig::builder_with_provider(provider)
+    let verifier = verifier(config, &provider)?;
+    let bad = |what: &'static str| move |error| Error::new(ErrorKind::Configuration, what).with_source(error);
+    let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .map_err(|error| Error::new(ErrorKind::Configuration, "set up TLS").with_source(error))?
+        .map_err(bad("set up TLS"))?
         .dangerous()
-        .with_custom_certificate_verifier(verifier)
-        .with_no_client_auth();
-    Ok(config)
+        .with_custom_certificate_verifier(verifier);
+    let Some(identity) = identity else { return Ok(builder.with_no_client_auth()) };
+    let chain = certificates("client-certificate", &identity.certificate)?;
+    let key = PrivateKeyDer::from_pem_slice(identity.key.expose().as_bytes()).map_err(|error| {
+        Error::new(ErrorKind::Configuration, "read client-key: it holds no key in PEM form").with_source(error)
+    })?;
+    builder.with_client_auth_cert(chain, key).map_err(bad("use client-certificate with client-key"))
 }
 
-fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>> {
-    let bad = |why: &str| Error::new(ErrorKind::Configuration, format!("read the bundle of ca-file: {why}"));
+/// Who is trusted.
+///
+/// # Errors
+/// [`ErrorKind::Configuration`] if the bundle holds no certificate.
+pub(crate) fn verifier(
+    config: &TransportConfig,
+    provider: &Arc<CryptoProvider>,
+) -> Result<Arc<dyn ServerCertVerifier>> {
+    let algorithms = provider.signature_verification_algorithms;
+    let extra = config.ca_bundle.as_ref().map(|pem| certificates("ca-file", pem)).transpose()?.unwrap_or_default();
+    Ok(if config.insecure_skip_verify {
+        Arc::new(Anyone { algorithms })
+    } else {
+        Arc::new(OnDemand { extra, provider: Arc::clone(provider), algorithms, verifier: OnceLock::new() })
+    })
+}
+
+/// A certificate that is not taken now will not be in a minute, on either side. `General` is what the verifier says
+/// when the machine has no certificates to compare with.
+pub(crate) fn is_certificate_error(error: &(dyn StdError + 'static)) -> bool {
+    use rustls::AlertDescription as Alert;
+    match find_cause::<rustls::Error>(error) {
+        Some(rustls::Error::InvalidCertificate(_) | rustls::Error::General(_)) => true,
+        Some(rustls::Error::AlertReceived(alert)) => matches!(
+            alert,
+            Alert::CertificateRequired
+                | Alert::BadCertificate
+                | Alert::UnsupportedCertificate
+                | Alert::CertificateExpired
+                | Alert::CertificateRevoked
+                | Alert::CertificateUnknown
+                | Alert::UnknownCA
+                | Alert::AccessDenied
+        ),
+        _ => false,
+    }
+}
+
+/// What a person can do about a handshake that failed.
+pub(crate) fn advice(error: &(dyn StdError + 'static)) -> Option<&'static str> {
+    match find_cause::<rustls::Error>(error)? {
+        rustls::Error::InvalidCertificate(reason) => Some(match reason {
+            CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+                "have the certificate renewed, or set this machine's clock right"
+            }
+            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+                "set this machine's clock right: the certificate begins later"
+            }
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+                "name the registry as its certificate does"
+            }
+            _ => "if its authority is yours, name the certificate authority's bundle: ca-file=PATH",
+        }),
+        rustls::Error::General(_) => Some("name the certificate authority's bundle: ca-file=PATH"),
+        rustls::Error::AlertReceived(_) if is_certificate_error(error) => {
+            Some("the registry wants another certificate of yours: client-certificate=PATH,client-key=PATH")
+        }
+        rustls::Error::InvalidMessage(_) => Some("if it speaks plain HTTP, say so: plain-http=true"),
+        _ => None,
+    }
+}
+
+fn certificates(key: &str, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>> {
+    let bad = |why: &str| Error::new(ErrorKind::Configuration, format!("read {key}: {why}"));
     let certificates = CertificateDer::pem_slice_iter(pem)
         .collect::<Result<Vec<_>, _>>()
         .map_err(|error| bad("it is not in PEM form").with_source(error))?;
@@ -144,9 +207,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bundle_must_hold_certificates() {
-        assert_eq!(client_config(Some(b"hello"), false).unwrap_err().kind(), ErrorKind::Configuration);
-        assert!(client_config(None, false).is_ok());
-        assert!(client_config(None, true).is_ok());
+    fn files_must_hold_what_they_are_for() {
+        let kind = |config: &TransportConfig, identity: Option<&ClientIdentity>| {
+            client_config(config, identity).err().map(|error| error.kind())
+        };
+        let wrong = TransportConfig { ca_bundle: Some("hello".into()), ..TransportConfig::default() };
+        assert_eq!(kind(&wrong, None), Some(ErrorKind::Configuration));
+        assert_eq!(kind(&TransportConfig::default(), None), None);
+        let careless = TransportConfig { insecure_skip_verify: true, ..TransportConfig::default() };
+        assert_eq!(kind(&careless, None), None);
+
+        let made = || rcgen::generate_simple_self_signed(["client.test".to_owned()]).unwrap();
+        let (one, other) = (made(), made());
+        let identity =
+            |certificate: String, key: String| ClientIdentity { certificate: certificate.into(), key: key.into() };
+        let check = |identity: &ClientIdentity| kind(&TransportConfig::default(), Some(identity));
+        assert_eq!(check(&identity(one.cert.pem(), one.signing_key.serialize_pem())), None);
+        let mixed = identity(one.cert.pem(), other.signing_key.serialize_pem());
+        assert_eq!(check(&mixed), Some(ErrorKind::Configuration));
+        assert_eq!(check(&identity(one.cert.pem(), one.cert.pem())), Some(ErrorKind::Configuration));
+        assert_eq!(check(&identity(String::new(), one.signing_key.serialize_pem())), Some(ErrorKind::Configuration));
     }
 }

@@ -10,14 +10,15 @@ use bytes::Bytes;
 use http::header::{AUTHORIZATION, LOCATION};
 use http::{HeaderMap, HeaderValue, Method};
 use jiff::Timestamp;
-use reqwest::Client;
-use reqwest::redirect::Policy;
 use tracing::{debug, warn};
 use url::Url;
 
 use super::answer::Answer;
-use super::guard::{Forbidden, Guard, GuardedResolver, Resolver, SystemResolver};
+use super::connect::{Clients, Proxy};
+use super::guard::{Forbidden, Guard, Resolver, SystemResolver};
 use super::limiter::Limiter;
+use super::no_proxy::NoProxy;
+use super::quota::Quota;
 use super::retry::{self, Retry};
 use super::tls;
 use crate::secret::{Secret, printable, redacted};
@@ -41,8 +42,12 @@ pub struct TransportConfig {
     pub token_hosts: Vec<String>,
     /// Hosts that redirects may lead to although they are in a private network.
     pub redirect_hosts: Vec<String>,
+    /// Who we are to a server that asks for a certificate (mutual TLS): the registry, and the `token_hosts`.
+    pub client_identity: Option<ClientIdentity>,
     /// An HTTP proxy. Names are then resolved by the proxy, out of the guard's sight.
     pub proxy: Option<Secret>,
+    /// What is reached without the proxy.
+    pub no_proxy: NoProxy,
     /// When credentials are sent.
     pub sign_in: SignIn,
     /// Requests to one host at a time, bodies included. A download that nobody reads keeps its place: open no
@@ -67,6 +72,15 @@ pub enum SignIn {
     Basic,
 }
 
+/// A certificate and its key, both in PEM form.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientIdentity {
+    /// The certificate, with those between it and its authority after it.
+    pub certificate: Bytes,
+    /// The key.
+    pub key: Secret,
+}
+
 /// How long to wait for what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Deadlines {
@@ -76,6 +90,8 @@ pub struct Deadlines {
     pub headers: Duration,
     /// For the next piece of a body.
     pub stall: Duration,
+    /// For 32 KiB of a blob. Only time spent waiting for the network counts, not the reader's own.
+    pub progress: Duration,
     /// For the whole of a document: a manifest, a token, a page of a list.
     pub document: Duration,
 }
@@ -86,6 +102,7 @@ impl Default for Deadlines {
             connect: Duration::from_secs(15),
             headers: Duration::from_secs(60),
             stall: Duration::from_secs(30),
+            progress: Duration::from_secs(60),
             document: Duration::from_secs(120),
         }
     }
@@ -99,7 +116,9 @@ impl Default for TransportConfig {
             ca_bundle: None,
             token_hosts: Vec::new(),
             redirect_hosts: Vec::new(),
+            client_identity: None,
             proxy: None,
+            no_proxy: NoProxy::default(),
             sign_in: SignIn::default(),
             concurrency: 16,
             retry: Retry::default(),
@@ -123,11 +142,13 @@ pub(crate) struct Request {
     pub(crate) url: Url,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Option<Bytes>,
+    /// Its answer is a stream that is read at the reader's pace.
+    streamed: bool,
 }
 
 impl Request {
     pub(crate) fn new(method: Method, url: Url) -> Self {
-        Self { method, url, headers: HeaderMap::new(), body: None }
+        Self { method, url, headers: HeaderMap::new(), body: None, streamed: false }
     }
 
     pub(crate) fn get(url: Url) -> Self {
@@ -139,6 +160,12 @@ impl Request {
         self
     }
 
+    /// The same request for a blob.
+    pub(crate) fn streamed(mut self) -> Self {
+        self.streamed = true;
+        self
+    }
+
     pub(crate) fn body(mut self, body: impl Into<Bytes>) -> Self {
         self.body = Some(body.into());
         self
@@ -147,53 +174,35 @@ impl Request {
 
 #[derive(Debug)]
 pub(crate) struct Transport {
-    http: Client,
+    clients: Clients,
     pub(crate) guard: Arc<Guard>,
     limiter: Limiter,
     pub(crate) retry: Retry,
     pub(crate) deadlines: Deadlines,
     warnings: Mutex<HashSet<String>>,
+    quota: Mutex<Option<Quota>>,
 }
 
 impl Transport {
     pub(crate) fn new(base: &Url, config: &TransportConfig) -> Result<Self> {
-        let mut trusted: Vec<String> = [&config.token_hosts[..], &config.redirect_hosts].concat();
-        let proxy = match &config.proxy {
-            None => None,
-            Some(address) => {
-                let bad = || Error::new(ErrorKind::Configuration, "read proxy: it is not an http:// address");
-                let url = Url::parse(address.expose()).map_err(|_| bad())?;
-                trusted.push(url.host_str().ok_or_else(bad)?.to_owned());
-                Some(reqwest::Proxy::all(url).map_err(|_| bad())?)
-            }
-        };
-        let guard = Arc::new(Guard::new(base, &trusted, Arc::clone(&config.resolver)));
-        let tls = tls::client_config(config.ca_bundle.as_deref(), config.insecure_skip_verify)?;
-        let mut builder = Client::builder()
-            .tls_backend_preconfigured(tls)
-            .dns_resolver(GuardedResolver(Arc::clone(&guard)))
-            .redirect(Policy::none())
-            .referer(false)
-            // One connection per stream: layers arrive side by side, and HTTP/2 brings its own floods.
-            .http1_only()
-            .user_agent(concat!("supercargo/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(config.deadlines.connect)
-            .read_timeout(config.deadlines.stall.max(config.deadlines.headers))
-            .no_proxy();
-        if let Some(proxy) = proxy {
-            builder = builder.proxy(proxy);
-        }
-        let http = builder
-            .build()
-            .map_err(|error| Error::new(ErrorKind::Configuration, "set up the client").with_source(error))?;
+        let trusted = [&config.token_hosts[..], &config.redirect_hosts].concat();
+        let proxy = config.proxy.as_ref().map(Proxy::parse).transpose()?;
+        let proxy_host = proxy.as_ref().and_then(|proxy| proxy.url.host_str());
+        let guard = Arc::new(Guard::new(base, &trusted, proxy_host, Arc::clone(&config.resolver)));
         Ok(Self {
-            http,
+            clients: Clients::new(base, config, proxy.as_ref(), &guard)?,
             guard,
             limiter: Limiter::new(config.concurrency),
             retry: config.retry,
             deadlines: config.deadlines,
             warnings: Mutex::default(),
+            quota: Mutex::default(),
         })
+    }
+
+    /// What the registry last said is left.
+    pub(crate) fn quota(&self) -> Option<Quota> {
+        self.quota.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Sends `request`, again where that may help. Every answer that is not a call to wait is an `Ok`.
@@ -242,6 +251,9 @@ impl Transport {
             let permit = self.limiter.acquire(&url).await;
             let response = self.exchange(request, &url, authorization.filter(|_| at_home)).await?;
             self.note_warnings(&response);
+            if at_home && let Some(quota) = Quota::read(response.headers(), Timestamp::now()) {
+                *self.quota.lock().unwrap_or_else(PoisonError::into_inner) = Some(quota);
+            }
             let Some(target) = redirect_target(&response) else {
                 return Ok(Answer::new(response, permit, at_home, self.deadlines));
             };
@@ -270,7 +282,8 @@ impl Transport {
         if let Some(body) = &request.body {
             *outgoing.body_mut() = Some(body.clone().into());
         }
-        match tokio::time::timeout(self.deadlines.headers, self.http.execute(outgoing)).await {
+        let client = self.clients.choose(url, request.streamed);
+        match tokio::time::timeout(self.deadlines.headers, client.execute(outgoing)).await {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(error)) => Err(transport_error(url, error)),
             Err(_) => Err(Error::new(ErrorKind::Timeout, format!("wait for an answer of {}", redacted(url)))),
@@ -320,20 +333,13 @@ pub(crate) fn transport_error(url: &Url, error: reqwest::Error) -> Error {
     let kind = if error.is_timeout() { ErrorKind::Timeout } else { ErrorKind::Network };
     let what = if error.is_connect() { "connect to" } else { "read from" };
     let error = error.without_url();
-    let certificate = is_certificate_error(&error);
-    let wrapped = Error::new(if certificate { ErrorKind::Refused } else { kind }, format!("{what} {}", redacted(url)))
-        .with_source(error);
-    if certificate {
-        return wrapped.with_hint("name the certificate authority's bundle with ca-file=PATH");
+    let kind = if tls::is_certificate_error(&error) { ErrorKind::Refused } else { kind };
+    let advice = tls::advice(&error);
+    let wrapped = Error::new(kind, format!("{what} {}", redacted(url))).with_source(error);
+    match advice {
+        Some(advice) => wrapped.with_hint(advice),
+        None => wrapped,
     }
-    wrapped
-}
-
-/// A certificate that is not trusted now will not be in a minute. `General` is what the verifier says when the
-/// machine has no certificates to compare with.
-fn is_certificate_error(error: &(dyn StdError + 'static)) -> bool {
-    let cause = find_cause::<rustls::Error>(error);
-    cause.is_some_and(|error| matches!(error, rustls::Error::InvalidCertificate(_) | rustls::Error::General(_)))
 }
 
 /// The first error of type `T` among an error and its causes. `io::Error` names the causes of what it wraps as

@@ -7,17 +7,30 @@ mod archive;
 #[cfg(feature = "artifactory")]
 mod artifactory;
 mod auth;
+mod authority;
+mod bodies;
 mod conformance;
+mod custom_registry;
+mod diagnosis;
 mod download;
 #[cfg(feature = "harbor")]
 mod harbor;
+mod hosts;
+mod http2;
+mod images;
+mod internet;
 mod lazy;
+mod lists;
 mod manifests;
 #[cfg(feature = "nexus")]
 mod nexus;
+mod pages;
 #[cfg(any(feature = "artifactory", feature = "harbor", feature = "nexus"))]
 mod product;
+mod products;
+mod proxy;
 mod referrers;
 mod support;
 mod tls;
 mod transport;
+mod wire;

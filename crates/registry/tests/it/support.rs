@@ -88,20 +88,26 @@ pub(crate) async fn authorizations(server: &MockServer, at: &str) -> Vec<Option<
     seen.map(|request| request.headers.get("authorization").map(|value| value.to_str().unwrap().to_owned())).collect()
 }
 
+/// A public registry, which is at `public.test` and yet on this machine.
+pub(crate) fn public() -> TransportConfig {
+    TransportConfig { plain_http: Some(true), redirect_hosts: vec!["public.test".to_owned()], ..quick() }
+}
+
 /// Names as an attacker's DNS has them.
 #[derive(Debug)]
 struct Names;
 
 impl Resolver for Names {
     fn resolve(&self, host: &str) -> Pin<Box<dyn Future<Output = io::Result<Vec<IpAddr>>> + Send>> {
-        let address = match host {
-            "localhost" | "registry.test" | "blobs.test" => "127.0.0.1",
-            "metadata.test" => "169.254.169.254",
-            "inside.test" => "10.0.0.5",
-            "public.test" => "203.0.113.7",
-            _ => "",
+        let addresses: &[&str] = match host.trim_end_matches('.') {
+            "localhost" | "registry.test" | "blobs.test" | "token.test" => &["127.0.0.1"],
+            "metadata.test" => &["169.254.169.254"],
+            "inside.test" => &["10.0.0.5"],
+            // On this machine, and as public as a name can be: see `public`.
+            "public.test" => &["127.0.0.1", "203.0.113.7"],
+            _ => &[],
         };
-        let resolved = address.parse().map(|address| vec![address]).map_err(io::Error::other);
-        Box::pin(async move { resolved })
+        let resolved: Vec<IpAddr> = addresses.iter().map(|address| address.parse().unwrap()).collect();
+        Box::pin(async move { if resolved.is_empty() { Err(io::Error::other("no such host")) } else { Ok(resolved) } })
     }
 }

@@ -279,7 +279,7 @@ async fn mute(head: &'static [u8]) -> String {
 async fn nothing_is_waited_for_without_end() {
     let short = Duration::from_millis(100);
     let config = TransportConfig {
-        deadlines: Deadlines { connect: short, headers: short, stall: short, document: short },
+        deadlines: Deadlines { connect: short, headers: short, stall: short, progress: short, document: short },
         retry: Retry { attempts: 1, ..quick().retry },
         ..quick()
     };
