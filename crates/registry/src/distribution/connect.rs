@@ -1,8 +1,8 @@
 //! Connections: which client a request goes through.
 //!
 //! Documents go by HTTP/2 where a server offers it: a poll is hundreds of small answers, and one connection carries
-//! them side by side. Blobs go by HTTP/1.1, a connection each, because layers that share one share its window and
-//! wait for each other; docs/performance.md has the figures.
+//! them side by side. Blobs go by HTTP/1.1, a connection each, because layers that share one come at less than half
+//! the speed; docs/performance.md has the figures.
 
 use std::sync::Arc;
 use std::time::Duration;
