@@ -17,6 +17,9 @@ use crate::{CredentialSource, Error, ErrorKind, Result, ScoutConfig, Secret, tok
 static CORRELATION_ID: HeaderName = HeaderName::from_static("x-atomist-correlation-id");
 static ORDERING_KEY: HeaderName = HeaderName::from_static("x-atomist-ordering-key");
 
+/// Pages of one list. With the 25 entries of the dashboard's pages they are a quarter of a million.
+const MOST_PAGES: i64 = 10_000;
+
 /// A client of the Scout API, for one organization. Cheap to clone; the clones share connections and access token.
 ///
 /// Every method signs in when it has to, renews the access token before it expires and once more if the service does not
@@ -97,6 +100,11 @@ impl ScoutClient {
 
     fn exchange(&self) -> Exchange<'_> {
         Exchange { http: &self.inner.http, url: &self.inner.addresses.token }
+    }
+
+    /// Waits before another attempt after `failed` failed ones; `false` if there should be none.
+    pub(crate) async fn wait_to_repeat(&self, failed: u32) -> bool {
+        self.inner.http.wait_to_repeat(failed).await
     }
 
     /// Sends `call` with an access token; once more with another one if `is_refused` says that this one is no good.
@@ -198,8 +206,14 @@ impl ScoutClient {
         let state = Some((self.clone(), 1, fetch));
         stream::try_unfold(state, |state| async move {
             let Some((client, page, fetch)) = state else { return Ok(None) };
+            if page > MOST_PAGES {
+                return Err(Error::new(
+                    ErrorKind::LimitExceeded,
+                    format!("read a list of more than {MOST_PAGES} pages"),
+                ));
+            }
             let (items, next) = fetch(client.clone(), page).await?;
-            // A service that says the same page comes next would keep us for ever.
+            // A service that says that the same page comes next would keep us for ever.
             let next = next.filter(|next| *next > page);
             let items = stream::iter(items.into_iter().map(Ok));
             Ok(Some((items, next.map(|next| (client, next, fetch)))))

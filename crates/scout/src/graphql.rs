@@ -9,6 +9,9 @@ use crate::http::{Answer, Call, kind_of};
 use crate::secret::printable;
 use crate::{Error, ErrorKind, Result};
 
+/// The key of a response that errors stand behind.
+const ERRORS: &[u8] = b"\"errors\"";
+
 /// A query or a mutation, from a file of its own. Fields and types are those of the schema that Docker has published in
 /// `docker/hub-mcp` `src/scout/genql/`.
 #[derive(Clone, Copy, Debug)]
@@ -69,16 +72,23 @@ impl ScoutClient {
             Error::new(ErrorKind::Malformed, "write the request").with_source(error).during(purpose)
         })?;
         let call = Call::post_json(purpose, &self.addresses().graphql, body);
-        let answer = self.authorized(&call, is_unauthorized).await?;
-        if !answer.status.is_success() {
-            return Err(answer.into_error().during(purpose));
-        }
-        let response: Response = serde_json::from_slice(&answer.body)
-            .map_err(|error| Error::new(ErrorKind::Malformed, "read the answer").with_source(error).during(purpose))?;
-        // Data beside errors has holes where the errors are: it is not what was asked for.
-        if let Some(error) = response.error() {
-            return Err(error.during(purpose));
-        }
+        let mut failed = 0;
+        let response = loop {
+            let answer = self.authorized(&call, is_unauthorized).await?;
+            if !answer.status.is_success() {
+                return Err(answer.into_error().during(purpose));
+            }
+            let response: Response = serde_json::from_slice(&answer.body).map_err(|error| {
+                Error::new(ErrorKind::Malformed, "read the answer").with_source(error).during(purpose)
+            })?;
+            // Data beside errors has holes where the errors are: it is not what was asked for.
+            let Some(error) = response.error() else { break response };
+            failed += 1;
+            // The transport saw a 200 and has no reason to try again.
+            if !error.is_retryable() || !self.wait_to_repeat(failed).await {
+                return Err(error.during(purpose));
+            }
+        };
         let mut data = response.data.unwrap_or_default();
         match data.remove(field) {
             Some(Value::Null) => Ok(None),
@@ -100,6 +110,10 @@ impl ScoutClient {
 /// Whether an answer says that the token is no good any more: by its status, or with 200 and an error within.
 fn is_unauthorized(answer: &Answer) -> bool {
     if answer.status.is_success() {
+        // Most answers have no errors, and need not be read twice for it.
+        if !answer.body.windows(ERRORS.len()).any(|window| window == ERRORS) {
+            return false;
+        }
         let response: Response = serde_json::from_slice(&answer.body).unwrap_or_default();
         return response.error().is_some_and(|error| error.kind() == ErrorKind::Unauthorized);
     }

@@ -128,6 +128,15 @@ impl Http {
         }
     }
 
+    /// Waits before another attempt after `failed` failed ones; `false` if there should be none.
+    pub(crate) async fn wait_to_repeat(&self, failed: u32) -> bool {
+        if failed >= self.retry.attempts {
+            return false;
+        }
+        tokio::time::sleep(self.retry.backoff(failed)).await;
+        true
+    }
+
     async fn send_once(&self, call: &Call<'_>, authorization: Option<&HeaderValue>) -> Result<Answer> {
         let _place = self.places.acquire().await.map_err(|_| Error::new(ErrorKind::Network, "the client is gone"))?;
         let paused = *self.paused.lock().unwrap_or_else(PoisonError::into_inner);

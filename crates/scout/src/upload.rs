@@ -82,6 +82,40 @@ pub enum EnvironmentValues {
 }
 
 /// One image to be told of.
+///
+/// ```
+/// use supercargo_index::{Indexer, OciLayout};
+/// use supercargo_scout::{Credential, Endpoints, ImageRepository, ImageUpload, ScoutClient, ScoutConfig, Step};
+/// use supercargo_testkit::{ImageBuilder, Layer, ScoutServer, contents, write_layout};
+///
+/// # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+/// # runtime.block_on(async {
+/// // An image, and what the indexer finds in it.
+/// let folder = tempfile::tempdir()?;
+/// let status = contents::dpkg_status(&[contents::Package::new("openssl", "3.0.11-1")]);
+/// let image = ImageBuilder::new().with_layer(Layer::new().file("var/lib/dpkg/status", status), "ADD rootfs.tar /");
+/// write_layout(&image.build(), folder.path(), "1.0")?;
+/// let mut metadata = Indexer::new().index(&OciLayout::open(folder.path())?).await?;
+/// # let supercargo_index::Source::Image(details) = &mut metadata.source else { unreachable!() };
+/// # details.name = "registry.example.com/team/app".to_owned();
+///
+/// let upload = ImageUpload::new(&metadata, "delivery 1", "2026-03-04T05:06:07Z".parse()?)?
+///     .with_repository(ImageRepository::parse("registry.example.com/team/app")?)
+///     .with_tags(["1.0"]);
+/// let steps: Vec<Step> = upload.transactions().map(|transaction| transaction.step).collect();
+/// assert_eq!(steps, [Step::Image, Step::Packages, Step::Indexed]);
+///
+/// // A stand-in for the service is told of it.
+/// let server = ScoutServer::start().await?;
+/// let config = ScoutConfig::new("acme").with_endpoints(Endpoints::at(&server.url()));
+/// let client = ScoutClient::new(config, Credential::login("acme", "dckr_oat_secret"))?;
+/// client.upload(&upload).await?;
+/// assert_eq!(server.images()[0].packages[0].name, "openssl");
+/// # server.shutdown().await;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct ImageUpload<'a> {
     metadata: &'a ImageMetadata,

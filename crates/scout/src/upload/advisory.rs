@@ -1,14 +1,16 @@
 //! The key under which advisories for a package are looked up (`docker/index-cli-plugin` `types/purl.go`,
-//! `ToAdvisoryUrl`; the names and versions of distributions: `sbom/detect` and `sbom/purl.go`, `osQualifiers`).
+//! `ToAdvisoryUrl`; names and versions of distributions: `sbom/syft.go`, `osQualifiers`, and of rolling ones
+//! `atomist-skills/go-skill`, which came later).
 
 use supercargo_index::{Distro, Package};
 
 /// `adv:deb/debian/openssl?os_name=debian&os_version=12`
 pub(super) fn url(package: &Package, distro: Option<&Distro>) -> String {
-    let of_system = matches!(package.kind.as_str(), "deb" | "apk" | "rpm" | "alpm");
+    let of_system = matches!(package.kind.as_str(), "deb" | "apk" | "rpm");
     let distro = distro.filter(|_| of_system);
     let namespace = match package.namespace.as_deref().filter(|namespace| !namespace.is_empty()) {
-        Some(namespace) => Some(known_as(namespace)),
+        Some(namespace) if of_system => Some(known_as(namespace)),
+        Some(namespace) => Some(namespace),
         // A package of the system has the distribution for its namespace; the model leaves that to be filled in.
         None => distro.map(|distro| known_as(&distro.id)),
     };
@@ -74,5 +76,9 @@ mod tests {
         check("rpm", "", "bash", ("ol", "9.4"), "adv:rpm/oraclelinux/bash?os_name=oraclelinux&os_version=9");
         check("maven", "org.Apache", "Log4j", ("debian", "12"), "adv:maven/org.apache/log4j");
         check("npm", "", "left-pad", ("", ""), "adv:npm/left-pad");
+        // An organization of the same name is no distribution.
+        check("golang", "github.com/oracle", "oci", ("debian", "12"), "adv:golang/github.com/oracle/oci");
+        check("composer", "oracle", "oci", ("ol", "9"), "adv:composer/oracle/oci");
+        check("alpm", "arch", "pacman", ("arch", ""), "adv:alpm/arch/pacman");
     }
 }

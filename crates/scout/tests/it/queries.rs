@@ -106,8 +106,12 @@ async fn graphql_errors_are_typed() {
     let error = check(ScoutFault::graphql("DOWNSTREAM_SERVICE_ERROR", Some(403)), ErrorKind::Denied, false).await;
     assert_eq!((error.code(), error.correlation_id()), (Some("DOWNSTREAM_SERVICE_ERROR"), Some("kit-correlation-id")));
     check(ScoutFault::graphql("ENTITLEMENT", Some(402)), ErrorKind::PlanLimit, false).await;
-    check(ScoutFault::graphql("DOWNSTREAM_SERVICE_ERROR", None), ErrorKind::Unavailable, true).await;
+    check(ScoutFault::graphql("DOWNSTREAM_SERVICE_ERROR", None).with_times(4), ErrorKind::Unavailable, true).await;
     check(ScoutFault::graphql("X", None), ErrorKind::Rejected, false).await;
+
+    // What passes is waited for.
+    server.inject(ScoutFault::graphql("DOWNSTREAM_SERVICE_ERROR", Some(503)).with_times(3));
+    client.registries().await.unwrap();
 
     let foreign = ScoutConfig { organization: "others".into(), ..config(&server) };
     let foreign = ScoutClient::new(foreign, supercargo_scout::Credential::login("acme", SECRET)).unwrap();
