@@ -20,14 +20,14 @@ impl Caller {
         let provider = rustls::crypto::ring::default_provider();
         let tls = rustls::ClientConfig::builder_with_provider(provider.into())
             .with_safe_default_protocol_versions()
-            .unwrap()
+            .expect("ring speaks them")
             .with_root_certificates(rustls::RootCertStore::empty())
             .with_no_client_auth();
-        let http = Client::builder().tls_backend_preconfigured(tls).no_proxy().build().unwrap();
+        let http = Client::builder().tls_backend_preconfigured(tls).no_proxy().build().expect("no setting can fail");
         let mut caller = Self { http, url: server.url(), token: String::new() };
         let (status, answer) = caller.post("/v2/auth/token", &json!({"identifier": "acme", "secret": "s"}), ID).await;
         assert_eq!(status, StatusCode::OK);
-        caller.token = answer["access_token"].as_str().unwrap().to_owned();
+        caller.token = answer["access_token"].as_str().expect("a token").to_owned();
         caller
     }
 
@@ -39,9 +39,9 @@ impl Caller {
             .header("x-atomist-correlation-id", id)
             .header("x-atomist-ordering-key", id)
             .body(body.to_string());
-        let response = request.send().await.unwrap();
+        let response = request.send().await.expect("the server answers");
         let status = response.status();
-        (status, serde_json::from_slice(&response.bytes().await.unwrap()).unwrap_or_default())
+        (status, serde_json::from_slice(&response.bytes().await.expect("the body arrives")).unwrap_or_default())
     }
 
     async fn transact(&self, entities: &str) -> (StatusCode, String) {
