@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use supercargo_scout::index::ImageMetadata;
 use supercargo_scout::{Credential, ErrorKind, Retry, ScoutClient};
-use supercargo_testkit::{ScoutFault, ScoutImage, ScoutServer};
+use supercargo_testkit::{ScoutFault, ScoutImage, ScoutServer, wait_for};
 
 use crate::support::{SECRET, config, image, metadata, service, upload};
 
@@ -137,10 +137,24 @@ async fn who_keeps_a_queue_of_his_own_has_each_request_sent_once() {
 async fn a_service_that_is_too_slow_is_given_up() {
     let server = ScoutServer::start().await.unwrap();
     let mut hasty = config(&server).with_retry(Retry::never());
-    hasty.deadlines.answer = Duration::from_millis(50);
+    hasty.deadlines.answer = Duration::from_millis(250);
     let client = ScoutClient::new(hasty, Credential::login("acme", SECRET)).unwrap();
     server.set_latency(Duration::from_secs(60));
     let error = client.sign_in().await.unwrap_err();
     assert_eq!((error.kind(), error.is_retryable()), (ErrorKind::Timeout, true));
+
+    // What was given up in the middle is sent again from its beginning.
+    server.set_latency(Duration::ZERO);
+    let metadata = metadata(image(30)).await;
+    let upload = upload(&metadata, "d");
+    for transaction in upload.transactions().take(2) {
+        client.transact(upload.correlation_id(), &transaction).await.unwrap();
+    }
+    server.set_latency(Duration::from_secs(60));
+    assert_eq!(client.upload(&upload).await.unwrap_err().kind(), ErrorKind::Timeout);
+    server.set_latency(Duration::ZERO);
+    wait_for("the connection's end is seen", Duration::from_secs(10), || server.in_flight() == 0).await.unwrap();
+    client.upload(&upload).await.unwrap();
+    assert_eq!((server.indexed(), server.problems()), (1, Vec::new()));
     server.shutdown().await;
 }

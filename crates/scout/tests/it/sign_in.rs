@@ -1,5 +1,5 @@
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -198,6 +198,45 @@ async fn child_that_waits() {
     let error = source.credential().await.unwrap_err();
     assert!(error.to_string().ends_with("its credential helper does not answer"), "{error}");
     assert!(started.elapsed() < Duration::from_secs(2));
+}
+
+/// A log that is kept.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn no_log_has_the_secret_or_a_token() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing_subscriber::filter::LevelFilter::TRACE)
+        .with_writer(move || writer.clone())
+        .finish();
+    // This test's runtime has one thread, and the subscriber is that thread's.
+    let guard = tracing::subscriber::set_default(subscriber);
+    let (server, client) = service().await;
+    client.enroll().await.unwrap();
+    server.expire_tokens();
+    server.inject(ScoutFault::status(503).on_path("/v2/auth/token"));
+    server.inject(ScoutFault::cut().on_path("/graphql"));
+    client.enroll().await.unwrap();
+    client.metrics().await.unwrap();
+    drop(guard);
+    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    assert!(log.contains("request will be sent again") && log.contains("has been renewed"), "{log}");
+    assert!(!log.contains(SECRET) && !log.contains("eyJ"), "{log}");
+    server.shutdown().await;
 }
 
 #[test]

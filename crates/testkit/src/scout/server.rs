@@ -145,6 +145,11 @@ impl ScoutServer {
         lock(&self.shared.model).transactions.clone()
     }
 
+    /// How many transactions are being answered.
+    pub fn in_flight(&self) -> usize {
+        lock(&self.shared.model).in_flight.len()
+    }
+
     /// Why transactions were refused. A client that does what it should leaves this empty.
     pub fn problems(&self) -> Vec<String> {
         lock(&self.shared.model).transactions.iter().filter_map(|taken| taken.refusal.clone()).collect()
