@@ -11,10 +11,12 @@
 //!   [`EntraServer`] says who somebody is to Azure.
 //! - [`ArtifactoryServer`], [`HarborServer`] and [`NexusServer`] put the products' own APIs in front of it, as their
 //!   makers' manuals and their users describe them. They are no proof of how the products behave.
+//! - [`ScoutServer`] stands in for Docker Scout's API: it checks and keeps what it is sent, and fails
+//!   on demand.
 //! - [`Client`] pushes images to any registry, and deletes them, as a client does.
 //!
 //! This crate depends on no other supercargo crate, so that a mistake in one of them is not
-//! repeated in what it is tested with. A stand-in for the Scout API is not part of it yet.
+//! repeated in what it is tested with.
 //!
 //! # Examples
 //!
@@ -54,6 +56,7 @@ mod image;
 mod nexus;
 mod product;
 mod registry;
+mod scout;
 mod wait;
 
 pub use acr::{Access, AcrServer, AcrServerBuilder, Catalog, EntraServer};
@@ -70,4 +73,8 @@ pub use image::{
 pub use nexus::{NexusServer, NexusServerBuilder};
 pub use product::ProductRequest;
 pub use registry::{Fault, Notification, RegistryServer, RegistryServerBuilder, RequestRecord};
+pub use scout::{
+    Edn, ScoutFault, ScoutImage, ScoutLayer, ScoutPackage, ScoutPackageFile, ScoutRepository, ScoutServer,
+    ScoutServerBuilder, ScoutTag, ScoutTransaction,
+};
 pub use wait::wait_for;

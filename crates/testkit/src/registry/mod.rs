@@ -5,7 +5,7 @@ mod blobs;
 mod content;
 mod dispatch;
 mod fault;
-mod gate;
+pub(crate) mod gate;
 mod listing;
 mod log;
 mod manifests;

@@ -9,6 +9,7 @@ mod http;
 mod listing;
 mod manifests;
 mod notifications;
+mod scout;
 
 use supercargo_testkit::{Image, ImageBuilder, Layer};
 
