@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 
+use super::outbound::Destinations;
 use super::transport::find_cause;
 use crate::secret::redacted;
 use crate::{Error, ErrorKind, Result};
@@ -42,6 +43,8 @@ impl Resolver for SystemResolver {
 /// How far an address reaches. The order is that of trust: whoever is at home in one may be led to the later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Reach {
+    /// Wherever it likes: of whoever is led, never of an address.
+    Everywhere,
     /// This machine.
     Loopback,
     /// This site: RFC 1918, unique local, carrier-grade NAT.
@@ -103,7 +106,8 @@ impl Reach {
         match target {
             Self::Public => true,
             Self::Loopback | Self::Private => self <= target,
-            Self::LinkLocal | Self::Nowhere => false,
+            Self::LinkLocal | Self::Nowhere => self == Self::Everywhere,
+            Self::Everywhere => false,
         }
     }
 }
@@ -133,6 +137,17 @@ impl Guard {
         let reach = literal(base).map(Reach::of);
         let trusted = trusted.iter().map(|host| without_port(host).to_ascii_lowercase()).collect();
         Self { home: host_of(base), trusted, resolver, reach: Mutex::new(reach) }
+    }
+
+    /// A guard for addresses that belong to no registry.
+    pub(crate) fn fixed(destinations: Destinations, trusted: &[String], resolver: Arc<dyn Resolver>) -> Self {
+        let reach = match destinations {
+            Destinations::Public => Reach::Public,
+            Destinations::Private => Reach::Loopback,
+            Destinations::Everywhere => Reach::Everywhere,
+        };
+        let trusted = trusted.iter().map(|host| without_port(host).to_ascii_lowercase()).collect();
+        Self { home: String::new(), trusted, resolver, reach: Mutex::new(Some(reach)) }
     }
 
     /// Refuses an address that is written as a number. Names are checked when they are resolved.
