@@ -58,7 +58,7 @@ pub use indexer::{Indexer, Progress, ProgressFn};
 pub use layer::{DiffIds, FileFindings, LayerIndex, LayerReading, Skipped};
 pub use layout::OciLayout;
 pub use lazy::LazyLayers;
-pub use license::license_expression;
+pub use license::{license_expression, license_identifiers};
 pub use limits::Limits;
 pub use metadata::{ImageDetails, ImageLayer, ImageMetadata, ImagePackage, ImageVex, Location, Repositories, Source};
 pub use oci_spec::image::{Descriptor, Digest, ImageManifest};

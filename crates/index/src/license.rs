@@ -51,8 +51,13 @@ pub fn license_expression<'a>(statements: impl IntoIterator<Item = &'a str>) -> 
     (!parts.is_empty()).then(|| parts.join(" AND "))
 }
 
-/// The licences that an expression names, each once: `MIT`, `GPL-2.0-only WITH Classpath-exception-2.0`.
-pub(crate) fn identifiers(expression: &str) -> Vec<String> {
+/// The licences that an SPDX expression names, each once: `MIT`, `GPL-2.0-only WITH Classpath-exception-2.0`. None if it is
+/// no expression.
+///
+/// ```
+/// assert_eq!(supercargo_index::license_identifiers("MIT AND (MIT OR Apache-2.0)"), ["MIT", "Apache-2.0"]);
+/// ```
+pub fn license_identifiers(expression: &str) -> Vec<String> {
     let mut found: Vec<String> = Vec::new();
     if let Ok(expression) = spdx::Expression::parse(expression) {
         for requirement in expression.requirements() {

@@ -44,6 +44,16 @@ pub fn write(metadata: &ImageMetadata, options: Options, writer: impl std::io::W
     serde_json::to_writer(writer, &Document::of(metadata, options)).map_err(std::io::Error::other)
 }
 
+/// The packages that are artifacts of the document, in its order.
+pub fn artifacts(metadata: &ImageMetadata, options: Options) -> impl Iterator<Item = &ImagePackage> {
+    let wanted = move |package: &&ImagePackage| {
+        (options.declared || package.package.evidence != Evidence::Declared)
+            // A program that a system package brought is that package; Scout's indexer leaves it out, too.
+            && (package.owner.is_none() || package.package.kind != "generic")
+    };
+    metadata.packages.iter().filter(wanted)
+}
+
 #[derive(Serialize)]
 struct Document<'a> {
     source: SourceObject<'a>,
@@ -278,14 +288,7 @@ impl<'a> Document<'a> {
         Self {
             source,
             attestations: [],
-            artifacts: metadata
-                .packages
-                .iter()
-                .filter(|package| options.declared || package.package.evidence != Evidence::Declared)
-                // A program that a system package brought is that package; Scout's indexer leaves it out, too.
-                .filter(|package| package.owner.is_none() || package.package.kind != "generic")
-                .map(|package| Artifact::of(package, image))
-                .collect(),
+            artifacts: artifacts(metadata, options).map(|package| Artifact::of(package, image)).collect(),
             descriptor: Descriptor {
                 name: "supercargo",
                 version: env!("CARGO_PKG_VERSION"),
@@ -334,7 +337,7 @@ impl<'a> Artifact<'a> {
             author: package.author.as_deref(),
             description: package.description.as_deref(),
             // Policies look for the identifiers of licences, one each.
-            licenses: found.license.as_deref().map(license::identifiers).unwrap_or_default(),
+            licenses: found.license.as_deref().map(license::license_identifiers).unwrap_or_default(),
             url: package.url.as_deref(),
             size: package.size,
             installed_size: package.installed_size,
