@@ -64,6 +64,18 @@ fn build(folder: &Path) -> Result<()> {
 ///
 /// If it cannot be started.
 pub async fn supercargo<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Result<Output> {
+    supercargo_with(&[], arguments).await
+}
+
+/// The same with variables in its environment.
+///
+/// # Errors
+///
+/// If it cannot be started.
+pub async fn supercargo_with<A: AsRef<OsStr>>(
+    variables: &[(&str, &str)],
+    arguments: impl IntoIterator<Item = A>,
+) -> Result<Output> {
     let home = tempfile::tempdir()?;
     let mut command = Command::new(binary("supercargo")?);
     command
@@ -71,6 +83,7 @@ pub async fn supercargo<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>)
         .env_clear()
         .env("PATH", std::env::var_os("PATH").unwrap_or_default())
         .env("HOME", home.path())
+        .envs(variables.iter().copied())
         .kill_on_drop(true);
     command.output().await.context("run supercargo")
 }

@@ -22,7 +22,7 @@ mod tool;
 mod watcher;
 
 pub use api::{Api, Reply, get};
-pub use binaries::supercargo;
+pub use binaries::{supercargo, supercargo_with};
 pub use eventually::eventually;
 pub use fixture::{app, base, heavy};
 pub use port::free_port;

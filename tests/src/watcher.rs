@@ -25,6 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub struct WatcherBuilder {
     arguments: Vec<OsString>,
+    variables: Vec<(String, String)>,
     directory: TempDir,
     port: u16,
 }
@@ -34,6 +35,17 @@ impl WatcherBuilder {
     pub fn with_arguments<A: Into<OsString>>(mut self, arguments: impl IntoIterator<Item = A>) -> Self {
         self.arguments.extend(arguments.into_iter().map(Into::into));
         self
+    }
+
+    /// Sets a variable of its environment.
+    pub fn with_variable(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.variables.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// A folder for this test that goes with the watcher.
+    pub fn folder(&self) -> &Path {
+        self.directory.path()
     }
 
     /// Signs in to `host`, by the configuration that `docker login` writes.
@@ -87,7 +99,7 @@ impl Watcher {
     /// If there is no room for temporary files.
     pub fn builder() -> Result<WatcherBuilder> {
         let directory = tempfile::tempdir()?;
-        Ok(WatcherBuilder { arguments: Vec::new(), directory, port: free_port() })
+        Ok(WatcherBuilder { arguments: Vec::new(), variables: Vec::new(), directory, port: free_port() })
     }
 
     /// Starts it again after [`Watcher::kill`] or [`Watcher::stop`].
@@ -112,7 +124,8 @@ impl Watcher {
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("HOME", folder)
             .env("DOCKER_CONFIG", folder.join("docker"))
-            .env("RUST_BACKTRACE", "1");
+            .env("RUST_BACKTRACE", "1")
+            .envs(self.options.variables.iter().map(|(name, value)| (name, value)));
         let mut service = Service::start("supercargo-watch", &mut command, &folder.join("log"))?;
         let api = self.api.clone();
         eventually("supercargo-watch is ready", PATIENCE, async || {

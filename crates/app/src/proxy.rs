@@ -2,6 +2,8 @@
 
 use supercargo_engine::registry::{RegistryConfig, Secret};
 
+use url::Url;
+
 use crate::Environment;
 
 /// Takes `HTTPS_PROXY` or, for plain HTTP, `http_proxy` over into `config`, unless it has a proxy, is on this
@@ -21,6 +23,17 @@ pub(crate) fn apply(config: &mut RegistryConfig, environment: &Environment) {
     {
         config.transport.proxy = Some(Secret::from(proxy));
     }
+}
+
+/// The proxy for an address that is no registry's, unless it is on this machine or `NO_PROXY` names it.
+pub(crate) fn of_url(url: &Url, environment: &Environment) -> Option<Secret> {
+    let either = |capitals: &str, small: &str| environment.text(small).or_else(|| environment.text(capitals));
+    let host = url.host_str()?;
+    let is_loopback = host == "localhost" || host.starts_with("127.") || host == "[::1]";
+    let proxy =
+        if url.scheme() == "http" { environment.text("http_proxy") } else { either("HTTPS_PROXY", "https_proxy") };
+    let exempt = either("NO_PROXY", "no_proxy").unwrap_or_default();
+    proxy.filter(|_| !is_loopback && !is_exempt(host, &exempt)).map(Secret::from)
 }
 
 /// Whether one of the names in `list`, parted by commas, is the host or a domain above it, as curl reads them.

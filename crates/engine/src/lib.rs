@@ -80,5 +80,6 @@ pub use watch::{RepositoryPredicate, TagPatterns, Watch};
 
 // The crates that the signatures here speak of. Whoever builds on the engine needs their types, and no edge to them.
 pub use {
-    supercargo_events as events, supercargo_registry as registry, supercargo_registry::index, supercargo_store as store,
+    supercargo_events as events, supercargo_registry as registry, supercargo_registry::index,
+    supercargo_scout as scout, supercargo_store as store,
 };

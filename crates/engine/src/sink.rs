@@ -10,7 +10,7 @@
 //! | [`DependencyTrackSink`] | | if it is asked for |
 //! | [`ReferrerSink`] | the registries, with the right to push | no: a registry drops referrers with their subject |
 //! | `FilesSink` | feature `files`; `s3`, `azure-blob`, `gcs` for the clouds | yes |
-//! | `ScoutSink` | feature `scout` | no: nothing is publicly known of such a call |
+//! | [`ScoutSink`] | | no: nothing is publicly known of such a call |
 
 mod consignment;
 mod dependency_track;
@@ -19,6 +19,7 @@ mod document;
 mod files;
 mod http_sink;
 mod referrer;
+mod scout;
 mod secrecy;
 mod slack;
 mod template;
@@ -36,6 +37,7 @@ pub use self::document::DocumentFormat;
 #[cfg(feature = "files")]
 pub use self::files::{FilesConfig, FilesSink};
 pub use self::referrer::{ReferrerConfig, ReferrerSink};
+pub use self::scout::{ScoutSink, ScoutSinkConfig};
 pub use self::slack::{SlackConfig, SlackSink};
 pub use self::template::Template;
 pub use self::webhook::{WebhookConfig, WebhookDocument, WebhookSecret, WebhookSink};

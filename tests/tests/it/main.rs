@@ -1,6 +1,7 @@
 //! The end-to-end tests: the workspace and the real binaries, seen from outside.
 
 mod commands;
+mod delivery;
 mod dependencies;
 mod events;
 mod machinery;

@@ -34,6 +34,8 @@ pub struct FilesConfig {
     pub location: String,
     /// Settings of the object store as `object_store` names them: `aws_region`, `azure_storage_account_name`, …
     pub settings: Vec<(String, Secret)>,
+    /// The same from the environment: what comes after them, and is passed over where it means nothing.
+    pub environment: Vec<(String, Secret)>,
     /// The form.
     pub format: DocumentFormat,
 }
@@ -71,7 +73,7 @@ impl FilesSink {
     /// [`ErrorKind::Configuration`] if the address or a setting makes no sense, or needs a feature that this build has
     /// not.
     pub fn open(config: &FilesConfig) -> Result<Self> {
-        let (store, root) = location::open(&config.location, &config.settings)?;
+        let (store, root) = location::open(config)?;
         Ok(Self { store, root, shown: config.location.clone(), format: config.format })
     }
 

@@ -12,7 +12,12 @@ use supercargo_registry::{Repository, TagName};
 use crate::support::Ship;
 
 fn config(location: impl Into<String>) -> FilesConfig {
-    FilesConfig { location: location.into(), settings: Vec::new(), format: DocumentFormat::Spdx }
+    FilesConfig {
+        location: location.into(),
+        settings: Vec::new(),
+        environment: Vec::new(),
+        format: DocumentFormat::Spdx,
+    }
 }
 
 fn files(folder: &Path) -> Vec<PathBuf> {

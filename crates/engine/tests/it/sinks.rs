@@ -106,7 +106,10 @@ async fn a_webhook_tells_what_an_image_is() {
     assert_eq!(sink.deliver(&consignment).await.unwrap(), Outcome::Delivered);
     let [request] = requests(&server).await.try_into().unwrap();
     let told = body(&request);
-    assert_eq!((told["type"].as_str(), told["timestamp"].as_str()), (Some("image.indexed"), Some("2026-11-22T10:00:00Z")));
+    assert_eq!(
+        (told["type"].as_str(), told["timestamp"].as_str()),
+        (Some("image.indexed"), Some("2026-11-22T10:00:00Z"))
+    );
     let data = &told["data"];
     assert_eq!(data["repository"], "team/app");
     assert_eq!(data["digest"], consignment.digest.to_string());
@@ -185,7 +188,10 @@ async fn answers_are_sorted_as_the_specification_says() {
         assert_eq!(answer.as_ref().err().map(Error::kind), expected, "{status}");
         if let Err(error) = answer {
             assert_eq!(error.retry_after(), Some(Duration::from_secs(7)));
-            assert!(error.to_string().contains(&format!("{status}")) && error.to_string().contains("because ofthis"), "{error}");
+            assert!(
+                error.to_string().contains(&format!("{status}")) && error.to_string().contains("because ofthis"),
+                "{error}"
+            );
         }
         assert_eq!(requests(&server).await.len(), 1, "nothing is followed or repeated");
     }
@@ -271,9 +277,14 @@ async fn dependency_track_gets_a_project_for_each_tag() {
     assert_eq!(uploads[0]["bom"], uploads[1]["bom"]);
 
     assert_eq!(sink.deliver(&indexed(&[]).await).await.unwrap(), Outcome::Ignored, "without a tag there is no version");
-    let arm = DependencyTrackConfig { platform: "linux/arm64".parse().unwrap(), ..dependency_track(&server, OnDelete::Keep) };
+    let arm =
+        DependencyTrackConfig { platform: "linux/arm64".parse().unwrap(), ..dependency_track(&server, OnDelete::Keep) };
     let sink = DependencyTrackSink::new(arm).unwrap();
-    assert_eq!(sink.deliver(&indexed(&["1.0"]).await).await.unwrap(), Outcome::Ignored, "the image is another platform's");
+    assert_eq!(
+        sink.deliver(&indexed(&["1.0"]).await).await.unwrap(),
+        Outcome::Ignored,
+        "the image is another platform's"
+    );
 }
 
 #[tokio::test]
@@ -303,7 +314,12 @@ async fn dependency_track_retires_what_is_gone_if_it_is_to() {
 #[tokio::test]
 async fn a_refusal_of_dependency_track_is_sorted() {
     let consignment = indexed(&["1.0"]).await;
-    for (status, expected) in [(401, ErrorKind::Denied), (404, ErrorKind::Rejected), (400, ErrorKind::Rejected), (503, ErrorKind::Unreachable)] {
+    for (status, expected) in [
+        (401, ErrorKind::Denied),
+        (404, ErrorKind::Rejected),
+        (400, ErrorKind::Rejected),
+        (503, ErrorKind::Unreachable),
+    ] {
         let server = answering(ResponseTemplate::new(status)).await;
         let sink = DependencyTrackSink::new(dependency_track(&server, OnDelete::Keep)).unwrap();
         assert_eq!(sink.deliver(&consignment).await.unwrap_err().kind(), expected, "{status}");
@@ -394,8 +410,10 @@ async fn environment_values_go_out_only_if_they_are_sent() {
     let endpoint = answering(ResponseTemplate::new(200)).await;
     let server = RegistryServer::start().await.unwrap();
     server.push(&app_image(), "team/app", "1.0");
-    let registry = OciRegistry::new(server.host().parse().unwrap(), Arc::new(Credential::Anonymous), &TransportConfig::default());
-    let watch = supercargo_engine::Watch { all_images: true, ..supercargo_engine::Watch::new(Arc::new(registry.unwrap())) };
+    let registry =
+        OciRegistry::new(server.host().parse().unwrap(), Arc::new(Credential::Anonymous), &TransportConfig::default());
+    let watch =
+        supercargo_engine::Watch { all_images: true, ..supercargo_engine::Watch::new(Arc::new(registry.unwrap())) };
     let mut ship = Ship::new();
     let sink = |name: &str, values| {
         let config = WebhookConfig {

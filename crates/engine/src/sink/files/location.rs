@@ -5,17 +5,17 @@ use std::sync::Arc;
 use object_store::ObjectStore;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
-use supercargo_registry::Secret;
 use url::Url;
 
+use super::FilesConfig;
 use crate::{Error, ErrorKind, Result};
 
 /// The store, and where in it this sink may write.
-pub(super) fn open(location: &str, settings: &[(String, Secret)]) -> Result<(Arc<dyn ObjectStore>, Path)> {
-    match Url::parse(location) {
+pub(super) fn open(config: &FilesConfig) -> Result<(Arc<dyn ObjectStore>, Path)> {
+    match Url::parse(&config.location) {
         // A letter and a colon is a drive, not a scheme.
-        Ok(url) if url.scheme().len() > 1 => at(&url, settings),
-        _ => folder(std::path::Path::new(location)),
+        Ok(url) if url.scheme().len() > 1 => at(&url, config),
+        _ => folder(std::path::Path::new(&config.location)),
     }
 }
 
@@ -32,7 +32,7 @@ fn folder(path: &std::path::Path) -> Result<(Arc<dyn ObjectStore>, Path)> {
     Ok((Arc::new(store), Path::default()))
 }
 
-fn at(url: &Url, settings: &[(String, Secret)]) -> Result<(Arc<dyn ObjectStore>, Path)> {
+fn at(url: &Url, config: &FilesConfig) -> Result<(Arc<dyn ObjectStore>, Path)> {
     if url.scheme() == "file" {
         let path = url
             .to_file_path()
@@ -41,17 +41,17 @@ fn at(url: &Url, settings: &[(String, Secret)]) -> Result<(Arc<dyn ObjectStore>,
     }
     let (_, root) = object_store::ObjectStoreScheme::parse(url)
         .map_err(|error| wrong(&format!("use the address {}://", url.scheme()), error))?;
-    let store = cloud(url, settings)?;
+    let store = cloud(url, config)?;
     Ok((store, root))
 }
 
 #[cfg(not(any(feature = "s3", feature = "azure-blob", feature = "gcs")))]
-fn cloud(url: &Url, _settings: &[(String, Secret)]) -> Result<Arc<dyn ObjectStore>> {
+fn cloud(url: &Url, _config: &FilesConfig) -> Result<Arc<dyn ObjectStore>> {
     Err(missing(url))
 }
 
 #[cfg(any(feature = "s3", feature = "azure-blob", feature = "gcs"))]
-fn cloud(url: &Url, settings: &[(String, Secret)]) -> Result<Arc<dyn ObjectStore>> {
+fn cloud(url: &Url, config: &FilesConfig) -> Result<Arc<dyn ObjectStore>> {
     use object_store::ObjectStoreScheme as Scheme;
 
     let (scheme, _) = Scheme::parse(url).map_err(|error| wrong("use the address", error))?;
@@ -60,7 +60,12 @@ fn cloud(url: &Url, settings: &[(String, Secret)]) -> Result<Arc<dyn ObjectStore
     macro_rules! build {
         ($builder:ty) => {{
             let mut builder = <$builder>::new().with_url(url.as_str()).with_http_connector(connector);
-            for (key, value) in settings {
+            for (key, value) in &config.environment {
+                if let Ok(key) = key.parse() {
+                    builder = builder.with_config(key, value.expose());
+                }
+            }
+            for (key, value) in &config.settings {
                 let key = key.parse().map_err(|error| wrong(&format!("use the setting {key}"), error))?;
                 builder = builder.with_config(key, value.expose());
             }
