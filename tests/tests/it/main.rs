@@ -2,6 +2,7 @@
 
 mod commands;
 mod delivery;
+mod delivery_scout;
 mod dependencies;
 mod events;
 mod machinery;

@@ -1,6 +1,8 @@
 //! A line in a channel of Slack, or of what takes Slack's incoming webhooks (Mattermost, Rocket.Chat, Discord's
 //! `/slack`).
 
+use std::fmt;
+
 use bytes::Bytes;
 use http::Method;
 use serde_json::json;
@@ -12,7 +14,7 @@ use super::{Consignment, News, Order, Outcome, Preview, Sink, SinkCapabilities};
 use crate::Result;
 
 /// How a channel is written to.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct SlackConfig {
     /// The address of the incoming webhook; its path is its password.
     pub url: Url,
@@ -23,11 +25,22 @@ pub struct SlackConfig {
 }
 
 /// A channel.
-#[derive(Debug)]
 pub struct SlackSink {
     client: Outbound,
     url: Url,
     gone: bool,
+}
+
+impl fmt::Debug for SlackConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SlackConfig").field("url", &shown(&self.url)).field("gone", &self.gone).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for SlackSink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SlackSink").field("url", &shown(&self.url)).field("gone", &self.gone).finish_non_exhaustive()
+    }
 }
 
 impl SlackSink {

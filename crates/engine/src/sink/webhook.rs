@@ -24,7 +24,7 @@ static TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
 static SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
 
 /// How a webhook is called.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct WebhookConfig {
     /// The endpoint.
     pub url: Url,
@@ -83,12 +83,27 @@ impl fmt::Debug for WebhookSecret {
 }
 
 /// A webhook.
-#[derive(Debug)]
 pub struct WebhookSink {
     client: Outbound,
     url: Url,
     secrets: Vec<WebhookSecret>,
     document: WebhookDocument,
+}
+
+impl fmt::Debug for WebhookConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WebhookConfig")
+            .field("url", &shown(&self.url))
+            .field("secrets", &self.secrets)
+            .field("document", &self.document)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for WebhookSink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WebhookSink").field("url", &shown(&self.url)).finish_non_exhaustive()
+    }
 }
 
 impl WebhookSink {

@@ -216,7 +216,7 @@ async fn a_webhook_leads_only_where_it_may() {
     };
     refused("http://hooks.example.com/x", OutboundConfig::default(), "plain-http=true");
     refused("https://10.0.0.1/x", OutboundConfig::default(), "private=true");
-    refused("http://169.254.169.254/x", local(), "may not");
+    refused("http://169.254.169.254/x", local(), "169.254.169.254, where it may not lead");
     refused("https://user:secret@hooks.example.com/", OutboundConfig::default(), "user");
     // A name is judged by what it leads to.
     let address = server.uri().replace("127.0.0.1", "localhost");
@@ -231,6 +231,7 @@ async fn a_channel_gets_a_line_that_no_image_can_break() {
     let server = answering(ResponseTemplate::new(200).set_body_string("ok")).await;
     let sink =
         SlackSink::new(SlackConfig { url: url(&server, "/services/T/B/X"), gone: true, transport: local() }).unwrap();
+    assert!(!format!("{sink:?}").contains("services"), "its address is its password");
     let mut consignment = indexed(&["1.0", "<!channel>"]).await;
     sink.deliver(&consignment).await.unwrap();
     consignment.news = News::Gone(Gone { tag: Some("1.0".to_owned()), tags: Vec::new() });
@@ -434,7 +435,9 @@ async fn environment_values_go_out_only_if_they_are_sent() {
         .iter()
         .map(|request| {
             let document = &body(request)["data"]["document"];
-            let config = STANDARD.decode(document["source"]["image"]["raw_config"].as_str().unwrap()).unwrap();
+            // A configuration that was changed is not there in its own bytes.
+            let config = document["source"]["image"]["raw_config"].as_str().unwrap_or_default();
+            let config = STANDARD.decode(config).unwrap();
             (request.url.path().to_owned(), format!("{document} {}", String::from_utf8_lossy(&config)))
         })
         .collect();

@@ -233,6 +233,10 @@ impl Forbidden {
             .with_hint(hint)
     }
 
+    pub(crate) fn address(&self) -> IpAddr {
+        self.address
+    }
+
     /// The refusal among an error's causes.
     pub(crate) fn among<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a Self> {
         find_cause(error)

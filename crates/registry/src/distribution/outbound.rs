@@ -10,7 +10,7 @@ use reqwest::Client;
 use reqwest::redirect::Policy;
 use url::Url;
 
-use super::guard::{Guard, GuardedResolver, Resolver, SystemResolver};
+use super::guard::{Forbidden, Guard, GuardedResolver, Resolver, SystemResolver};
 use super::tls;
 use super::transport::transport_error;
 use crate::secret::{Secret, redacted};
@@ -68,6 +68,7 @@ impl Default for OutboundConfig {
 pub struct Outbound {
     http: Client,
     guard: Arc<Guard>,
+    destinations: Destinations,
     plain_http: bool,
     timeout: Duration,
     answer_size: usize,
@@ -103,6 +104,7 @@ impl Outbound {
         Ok(Self {
             http,
             guard,
+            destinations: config.destinations,
             plain_http: config.plain_http,
             timeout: config.timeout,
             answer_size: config.answer_size,
@@ -127,7 +129,7 @@ impl Outbound {
         if !url.username().is_empty() || url.password().is_some() {
             return Err(refused("it has a user in it"));
         }
-        self.guard.check(url).map_err(inward)
+        self.guard.check(url).map_err(|error| self.inward(error))
     }
 
     /// Sends `request` once. Every answer is an `Ok`, redirects included.
@@ -143,7 +145,7 @@ impl Outbound {
         *outgoing.headers_mut() = head.headers;
         *outgoing.body_mut() = Some(body.into());
         let exchange = async {
-            let failed = |error| inward(transport_error(&url, error));
+            let failed = |error| self.inward(transport_error(&url, error));
             let mut response = self.http.execute(outgoing).await.map_err(failed)?;
             let mut kept = Vec::new();
             while kept.len() < self.answer_size
@@ -163,13 +165,16 @@ impl Outbound {
     }
 }
 
-/// The guard's hint speaks of registries; here another key opens the way.
-fn inward(error: Error) -> Error {
-    match error.hint() {
-        Some(hint) if hint.contains("redirect-host") => {
-            error.with_hint("if it is meant to be in a private network, say so: private=true")
+impl Outbound {
+    /// The guard's refusal speaks of registries; here another key opens the way, if one does.
+    fn inward(&self, error: Error) -> Error {
+        let Some(forbidden) = Forbidden::among(&error) else { return error };
+        let message = format!("{error}: it leads to {}, where it may not lead", forbidden.address());
+        let refused = Error::new(ErrorKind::Refused, message);
+        if self.destinations == Destinations::Public {
+            return refused.with_hint("if it is meant to be in a private network, say so: private=true");
         }
-        _ => error,
+        refused
     }
 }
 
@@ -216,5 +221,8 @@ mod tests {
     fn a_refusal_says_what_allows_it() {
         let error = client(Destinations::Public, true).check(&Url::parse("http://127.0.0.1/").unwrap()).unwrap_err();
         assert_eq!(error.hint(), Some("if it is meant to be in a private network, say so: private=true"));
+        let metadata = Url::parse("http://169.254.169.254/").unwrap();
+        let error = client(Destinations::Private, true).check(&metadata).unwrap_err();
+        assert_eq!(error.hint(), None, "nothing allows it: {error}");
     }
 }
