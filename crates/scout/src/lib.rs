@@ -6,11 +6,22 @@
 //! verify against the live service. Addresses are [configuration](Endpoints).
 //!
 //! ```
-//! use supercargo_scout::{Credential, ScoutClient, ScoutConfig};
+//! use supercargo_scout::{Credential, Endpoints, ScoutClient, ScoutConfig};
+//! use supercargo_testkit::ScoutServer;
 //!
-//! let client = ScoutClient::new(ScoutConfig::new("acme"), Credential::login("acme", "dckr_oat_secret"))?;
-//! assert_eq!(client.organization(), "acme");
-//! # Ok::<(), supercargo_scout::Error>(())
+//! # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+//! # runtime.block_on(async {
+//! // A stand-in for the service. `ScoutConfig::new("acme")` alone is Docker's own.
+//! let server = ScoutServer::builder().with_credentials("acme", "dckr_oat_secret").start().await?;
+//! let config = ScoutConfig::new("acme").with_endpoints(Endpoints::at(&server.url()));
+//!
+//! let client = ScoutClient::new(config, Credential::login("acme", "dckr_oat_secret"))?;
+//! client.enroll().await?;
+//! assert!(client.entitlements().await?.is_enrolled);
+//! # server.shutdown().await;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
 //! An image is told of with an [`ImageUpload`], made from what `supercargo_index` found; see

@@ -26,6 +26,11 @@ impl Credentials {
         Self { username: username.into(), password: password.into() }
     }
 
+    /// Whether this is the password.
+    pub(crate) fn has_password(&self, password: &str) -> bool {
+        self.password == password
+    }
+
     /// The value of the `Authorization` header.
     pub(crate) fn basic(&self) -> String {
         format!("Basic {}", STANDARD.encode(format!("{}:{}", self.username, self.password)))

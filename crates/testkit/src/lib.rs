@@ -7,10 +7,12 @@
 //! - [`HostScan`] makes images from the package databases and binaries of this machine.
 //! - [`RegistryServer`] speaks the distribution protocol on a loopback port: paging, tokens,
 //!   uploads, referrers, notifications. It keeps a log of its requests and fails on demand.
+//! - [`ScoutServer`] stands in for Docker Scout's API: it checks and keeps what it is sent, and fails
+//!   on demand.
 //! - [`Client`] pushes images to any registry, and deletes them, as a client does.
 //!
 //! This crate depends on no other supercargo crate, so that a mistake in one of them is not
-//! repeated in what it is tested with. A stand-in for the Scout API is not part of it yet.
+//! repeated in what it is tested with.
 //!
 //! # Examples
 //!
@@ -45,6 +47,7 @@ mod host;
 mod http_client;
 mod image;
 mod registry;
+mod scout;
 mod wait;
 
 pub use blob::{Blob, Descriptor, Platform, media_type, sha256};
@@ -56,4 +59,8 @@ pub use image::{
     Layer, attestation, oci_archive, write_layout,
 };
 pub use registry::{Fault, Notification, RegistryServer, RegistryServerBuilder, RequestRecord};
+pub use scout::{
+    Edn, ScoutFault, ScoutImage, ScoutLayer, ScoutPackage, ScoutPackageFile, ScoutRepository, ScoutServer,
+    ScoutServerBuilder, ScoutTag, ScoutTransaction,
+};
 pub use wait::wait_for;

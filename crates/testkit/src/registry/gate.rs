@@ -14,16 +14,16 @@ use tokio::sync::watch;
 
 /// Whether connections carry anything.
 #[derive(Debug, Default)]
-pub(super) struct Gate {
+pub(crate) struct Gate {
     closed: watch::Sender<bool>,
 }
 
 impl Gate {
-    pub(super) fn close(&self) {
+    pub(crate) fn close(&self) {
         self.closed.send_replace(true);
     }
 
-    pub(super) fn open(&self) {
+    pub(crate) fn open(&self) {
         self.closed.send_replace(false);
     }
 
@@ -43,9 +43,9 @@ impl Gate {
 
 /// A listener whose connections stop at the gate.
 #[derive(Debug)]
-pub(super) struct GatedListener {
-    pub(super) inner: TcpListener,
-    pub(super) gate: Arc<Gate>,
+pub(crate) struct GatedListener {
+    pub(crate) inner: TcpListener,
+    pub(crate) gate: Arc<Gate>,
 }
 
 impl Listener for GatedListener {
@@ -60,7 +60,12 @@ impl Listener for GatedListener {
                 Ok((inner, address)) => {
                     // Small answers must not wait for the client's acknowledgement.
                     let _ = inner.set_nodelay(true);
-                    return (GatedStream { inner, closing: Some(Box::pin(self.gate.closing())) }, address);
+                    let own = Arc::new(Gate::default());
+                    let (all, this) = (Box::pin(self.gate.closing()), Box::pin(own.closing()));
+                    let closing = Box::pin(async move {
+                        futures_util::future::select(all, this).await;
+                    });
+                    return (GatedStream { inner, own, closing: Some(closing) }, address);
                 }
                 // Out of file descriptors: others have to close theirs first.
                 Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
@@ -73,13 +78,19 @@ impl Listener for GatedListener {
     }
 }
 
-/// A connection that is cut for good when the gate is closed, also while it waits.
-pub(super) struct GatedStream {
+/// A connection that is cut for good when the gate is closed, or its own, also while it waits.
+pub(crate) struct GatedStream {
     inner: TcpStream,
+    own: Arc<Gate>,
     closing: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
 impl GatedStream {
+    /// The gate of this connection alone.
+    pub(crate) fn own_gate(&self) -> Arc<Gate> {
+        Arc::clone(&self.own)
+    }
+
     fn check(&mut self, context: &mut Context<'_>) -> io::Result<()> {
         if self.closing.as_mut().is_some_and(|closing| closing.as_mut().poll(context).is_pending()) {
             return Ok(());

@@ -32,7 +32,7 @@ pub struct RequestRecord {
 }
 
 impl RequestRecord {
-    pub(super) fn new(parts: &Parts, status: StatusCode) -> Self {
+    pub(crate) fn new(parts: &Parts, status: StatusCode) -> Self {
         let text = |name: HeaderName| {
             let values: Vec<_> = parts.headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect();
             (!values.is_empty()).then(|| values.join(","))
@@ -52,23 +52,23 @@ impl RequestRecord {
 
 /// The latest requests, oldest first.
 #[derive(Debug, Default)]
-pub(super) struct RequestLog {
+pub(crate) struct RequestLog {
     records: VecDeque<RequestRecord>,
 }
 
 impl RequestLog {
-    pub(super) fn push(&mut self, record: RequestRecord) {
+    pub(crate) fn push(&mut self, record: RequestRecord) {
         if self.records.len() == KEPT {
             self.records.pop_front();
         }
         self.records.push_back(record);
     }
 
-    pub(super) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.records.clear();
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &RequestRecord> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &RequestRecord> {
         self.records.iter()
     }
 }

@@ -5,7 +5,7 @@ mod blobs;
 mod content;
 mod dispatch;
 mod fault;
-mod gate;
+pub(crate) mod gate;
 mod listing;
 mod log;
 mod manifests;
@@ -18,6 +18,7 @@ mod server;
 mod uploads;
 
 pub use fault::Fault;
+pub(crate) use log::RequestLog;
 pub use log::RequestRecord;
 pub use notify::Notification;
 pub use options::RegistryServerBuilder;
