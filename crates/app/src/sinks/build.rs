@@ -55,7 +55,7 @@ pub(super) fn route(config: &SinkConfig, around: &Surroundings<'_>) -> Result<Ro
     let environment_values = fields.switch("send-env-values").unwrap_or(around.send_env_values);
     let sink = make(&mut fields, around);
     let problems = fields.end();
-    match (sink, name) {
+    match (sink, name.clone()) {
         (Some(sink), Some(name)) if problems.is_empty() => {
             let default = if kind == "scout" { SCOUT_CONCURRENCY } else { Route::CONCURRENCY };
             let concurrency = concurrency.map_or(default, usize::from);

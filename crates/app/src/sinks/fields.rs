@@ -61,7 +61,8 @@ impl<'a> Fields<'a> {
     }
 
     pub(crate) fn file(&mut self, key: &'static str) -> Option<Vec<u8>> {
-        let path = self.folder.join(self.text(key)?);
+        let path = self.text(key)?;
+        let path = self.folder.join(path);
         let read = std::fs::read(&path);
         read.map_err(|error| self.refuse(key, format_args!("failed to read {}: {error}", path.display()))).ok()
     }

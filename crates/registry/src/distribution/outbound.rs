@@ -117,7 +117,8 @@ impl Outbound {
     /// # Errors
     /// [`ErrorKind::Refused`] with the reason.
     pub fn check(&self, url: &Url) -> Result<()> {
-        let refused = |why: &str| Error::new(ErrorKind::Refused, format!("connect to {}: {why}", redacted(url)));
+        let shown = origin(url);
+        let refused = |why: &str| Error::new(ErrorKind::Refused, format!("connect to {}: {why}", redacted(&shown)));
         match url.scheme() {
             "https" => {}
             "http" if self.plain_http => {}
@@ -129,7 +130,7 @@ impl Outbound {
         if !url.username().is_empty() || url.password().is_some() {
             return Err(refused("it has a user in it"));
         }
-        self.guard.check(url).map_err(|error| self.inward(error))
+        self.guard.check(&shown).map_err(|error| self.inward(error))
     }
 
     /// Sends `request` once. Every answer is an `Ok`, redirects included.
@@ -141,11 +142,12 @@ impl Outbound {
         let url = Url::parse(&head.uri.to_string())
             .map_err(|error| Error::new(ErrorKind::Configuration, "read the address").with_source(error))?;
         self.check(&url)?;
+        let shown = origin(&url);
         let mut outgoing = reqwest::Request::new(head.method, url.clone());
         *outgoing.headers_mut() = head.headers;
         *outgoing.body_mut() = Some(body.into());
         let exchange = async {
-            let failed = |error| self.inward(transport_error(&url, error));
+            let failed = |error| self.inward(transport_error(&shown, error));
             let mut response = self.http.execute(outgoing).await.map_err(failed)?;
             let mut kept = Vec::new();
             while kept.len() < self.answer_size
@@ -160,7 +162,7 @@ impl Outbound {
             Ok(answer)
         };
         tokio::time::timeout(self.timeout, exchange).await.unwrap_or_else(|_| {
-            Err(Error::new(ErrorKind::Timeout, format!("wait for an answer of {}", redacted(&url))))
+            Err(Error::new(ErrorKind::Timeout, format!("wait for an answer of {}", redacted(&shown))))
         })
     }
 }
@@ -176,6 +178,14 @@ impl Outbound {
         }
         refused
     }
+}
+
+/// An address as errors may name it: the path of a webhook is often its password.
+fn origin(url: &Url) -> Url {
+    let mut origin = url.clone();
+    origin.set_path("");
+    origin.set_query(None);
+    origin
 }
 
 impl fmt::Debug for Outbound {
@@ -221,6 +231,9 @@ mod tests {
     fn a_refusal_says_what_allows_it() {
         let error = client(Destinations::Public, true).check(&Url::parse("http://127.0.0.1/").unwrap()).unwrap_err();
         assert_eq!(error.hint(), Some("if it is meant to be in a private network, say so: private=true"));
+        let secret = Url::parse("http://127.0.0.1/services/T/B/hidden?key=hidden").unwrap();
+        let error = client(Destinations::Public, false).check(&secret).unwrap_err();
+        assert!(!format!("{error} {error:?}").contains("hidden"), "{error}");
         let metadata = Url::parse("http://169.254.169.254/").unwrap();
         let error = client(Destinations::Private, true).check(&metadata).unwrap_err();
         assert_eq!(error.hint(), None, "nothing allows it: {error}");
