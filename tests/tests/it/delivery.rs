@@ -10,7 +10,7 @@ use axum::body::Bytes;
 use axum::http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 use supercargo_testkit::{Image, RegistryServer};
-use supercargo_tests::{Api, DockerRegistry, Watcher, app, base, eventually, python, supercargo};
+use supercargo_tests::{Api, DockerRegistry, Watcher, app, base, eventually, manifest, python, supercargo};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpListener;
 
@@ -53,7 +53,7 @@ async fn statements_are_attached_where_there_is_no_referrers_api() -> Result<()>
     all_delivered(&watcher).await?;
 
     let tag = image.digest().replace(':', "-");
-    let listed = supercargo_tests::get(&registry.host(), &format!("/v2/team/app/manifests/{tag}")).await?.json()?;
+    let listed = manifest(&format!("{}/team/app:{tag}", registry.host())).await?;
     let referrers = listed["manifests"].as_array().context("a list")?;
     assert_eq!(referrers.len(), 2, "{listed}");
     for referrer in referrers {
@@ -64,11 +64,11 @@ async fn statements_are_attached_where_there_is_no_referrers_api() -> Result<()>
         // skopeo fetches it as anybody's artefact, and verifies every digest.
         let target = format!("dir:{}", layout.path().display());
         supercargo_tests::skopeo(["copy", "--quiet", "--src-tls-verify=false", &source, &target]).await?;
-        let manifest: Value = serde_json::from_slice(&std::fs::read(layout.path().join("manifest.json"))?)?;
-        let layer = manifest["layers"][0]["digest"].as_str().and_then(|digest| digest.split_once(':'));
+        let attached: Value = serde_json::from_slice(&std::fs::read(layout.path().join("manifest.json"))?)?;
+        let layer = attached["layers"][0]["digest"].as_str().and_then(|digest| digest.split_once(':'));
         let statement: Value =
             serde_json::from_slice(&std::fs::read(layout.path().join(layer.context("a layer")?.1))?)?;
-        assert_eq!(manifest["subject"]["digest"], image.digest());
+        assert_eq!(attached["subject"]["digest"], image.digest());
         assert_eq!(
             format!("sha256:{}", statement["subject"][0]["digest"]["sha256"].as_str().context("a digest")?),
             image.digest()
