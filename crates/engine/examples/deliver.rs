@@ -12,9 +12,7 @@ use supercargo_engine::sink::{ScoutSink, ScoutSinkConfig};
 use supercargo_engine::{Engine, Route, Watch};
 use supercargo_registry::index::Indexer;
 use supercargo_registry::{MemoryRegistry, Repository};
-use supercargo_store::{
-    Change, DeliveryKind, ImageFilter, Lane, NewDelivery, Page, SqliteOptions, SqliteStore, Store,
-};
+use supercargo_store::{Change, DeliveryKind, ImageFilter, Lane, NewDelivery, Page, SqliteOptions, SqliteStore, Store};
 use supercargo_testkit::ScoutServer;
 
 type Failed = Box<dyn std::error::Error>;

@@ -131,7 +131,19 @@ mod s3 {
                     objects.insert(key, request.body.clone());
                     ResponseTemplate::new(200).insert_header("etag", "\"0\"")
                 }
-                ("DELETE", _) => objects.remove(&key).map_or_else(missing, |_| ResponseTemplate::new(204)),
+                // `DeleteObjects`: what is not there counts as deleted.
+                ("POST", _) => {
+                    let asked = String::from_utf8(request.body.clone()).unwrap();
+                    let keys = asked.split("<Key>").skip(1).filter_map(|rest| rest.split("</Key>").next());
+                    let deleted: String = keys
+                        .map(|key| {
+                            objects.remove(key);
+                            format!("<Deleted><Key>{key}</Key></Deleted>")
+                        })
+                        .collect();
+                    let body = format!("<?xml version=\"1.0\"?><DeleteResult>{deleted}</DeleteResult>");
+                    ResponseTemplate::new(200).set_body_string(body)
+                }
                 ("GET", Some(prefix)) => {
                     let keys = objects.keys().filter(|key| key.starts_with(&prefix));
                     let contents: String = keys
