@@ -64,16 +64,16 @@ fn build(folder: &Path) -> Result<()> {
 ///
 /// If it cannot be started.
 pub async fn supercargo<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Result<Output> {
-    supercargo_in(&[], arguments).await
+    supercargo_with(&[], arguments).await
 }
 
-/// The same with these environment variables.
+/// The same with variables in its environment.
 ///
 /// # Errors
 ///
 /// If it cannot be started.
-pub async fn supercargo_in<A: AsRef<OsStr>>(
-    environment: &[(&str, &str)],
+pub async fn supercargo_with<A: AsRef<OsStr>>(
+    variables: &[(&str, &str)],
     arguments: impl IntoIterator<Item = A>,
 ) -> Result<Output> {
     let home = tempfile::tempdir()?;
@@ -83,7 +83,7 @@ pub async fn supercargo_in<A: AsRef<OsStr>>(
         .env_clear()
         .env("PATH", std::env::var_os("PATH").unwrap_or_default())
         .env("HOME", home.path())
-        .envs(environment.iter().copied())
+        .envs(variables.iter().copied())
         .kill_on_drop(true);
     command.output().await.context("run supercargo")
 }

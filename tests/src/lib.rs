@@ -22,7 +22,7 @@ mod tool;
 mod watcher;
 
 pub use api::{Api, Reply, get};
-pub use binaries::{supercargo, supercargo_in};
+pub use binaries::{supercargo, supercargo_with};
 pub use eventually::eventually;
 pub use fixture::{app, base, heavy};
 pub use port::free_port;
@@ -30,5 +30,5 @@ pub use receiver::{Received, Receiver};
 pub use registry::{DockerRegistry, DockerRegistryBuilder, PASSWORD, USER};
 pub use service::Service;
 pub use token::TokenService;
-pub use tool::{Login, push, python, skopeo, umoci};
+pub use tool::{Login, manifest, push, python, skopeo, umoci};
 pub use watcher::{EVENT_SECRET, Watcher, WatcherBuilder};

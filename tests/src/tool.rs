@@ -52,6 +52,17 @@ pub async fn skopeo<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> 
     Ok(())
 }
 
+/// The manifest behind a reference such as `127.0.0.1:5000/team/app:1.0`, as skopeo gets it.
+///
+/// # Errors
+///
+/// What skopeo complains of.
+pub async fn manifest(reference: &str) -> Result<serde_json::Value> {
+    let image = format!("docker://{reference}");
+    let output = run("skopeo", ["inspect", "--raw", "--tls-verify=false", &image]).await?;
+    serde_json::from_slice(&output.stdout).with_context(|| format!("read the manifest of {reference}"))
+}
+
 /// Runs umoci.
 ///
 /// # Errors

@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub struct WatcherBuilder {
     arguments: Vec<OsString>,
-    environment: Vec<(String, String)>,
+    variables: Vec<(String, String)>,
     directory: TempDir,
     port: u16,
 }
@@ -39,8 +39,19 @@ impl WatcherBuilder {
 
     /// Sets environment variables.
     pub fn with_environment(mut self, variables: &[(&str, &str)]) -> Self {
-        self.environment.extend(variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        self.variables.extend(variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         self
+    }
+
+    /// Sets a variable of its environment.
+    pub fn with_variable(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.variables.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// A folder for this test that goes with the watcher.
+    pub fn folder(&self) -> &Path {
+        self.directory.path()
     }
 
     /// Signs in to `host`, by the configuration that `docker login` writes.
@@ -94,7 +105,7 @@ impl Watcher {
     /// If there is no room for temporary files.
     pub fn builder() -> Result<WatcherBuilder> {
         let directory = tempfile::tempdir()?;
-        Ok(WatcherBuilder { arguments: Vec::new(), environment: Vec::new(), directory, port: free_port() })
+        Ok(WatcherBuilder { arguments: Vec::new(), variables: Vec::new(), directory, port: free_port() })
     }
 
     /// Starts it again after [`Watcher::kill`] or [`Watcher::stop`].
@@ -120,7 +131,7 @@ impl Watcher {
             .env("HOME", folder)
             .env("DOCKER_CONFIG", folder.join("docker"))
             .env("RUST_BACKTRACE", "1")
-            .envs(self.options.environment.iter().map(|(name, value)| (name, value)));
+            .envs(self.options.variables.iter().map(|(name, value)| (name, value)));
         let mut service = Service::start("supercargo-watch", &mut command, &folder.join("log"))?;
         let api = self.api.clone();
         eventually("supercargo-watch is ready", PATIENCE, async || {

@@ -1,9 +1,13 @@
 //! `supercargo`, the operator's command line.
 
 mod completions;
+mod config;
+mod deliver;
+mod deliveries;
 #[cfg(feature = "demo")]
 mod demo;
 mod doctor;
+mod enroll;
 mod generator;
 mod images;
 mod index;
@@ -16,6 +20,7 @@ use std::ffi::OsString;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
+pub(crate) use self::index::write_file;
 use crate::telemetry::{self, LogArgs};
 use crate::{Environment, Exit, Output, cli};
 
@@ -55,6 +60,14 @@ enum Command {
     Search(search::SearchArgs),
     /// Tell what works and what does not: a registry, or this machine
     Doctor(doctor::DoctorArgs),
+    /// Have images delivered to a sink, or print what would be sent
+    Deliver(deliver::DeliverArgs),
+    /// Show what waits for delivery, and try again what was given up
+    Deliveries(deliveries::DeliveriesArgs),
+    /// Enroll an organization at Docker Scout
+    Enroll(enroll::EnrollArgs),
+    /// Show and set what is meant where nothing is named
+    Config(config::ConfigArgs),
     /// Print completions for a shell
     Completions(completions::CompletionsArgs),
 }
@@ -71,6 +84,10 @@ pub fn supercargo(args: impl IntoIterator<Item = OsString>, environment: &Enviro
             Command::Packages(args) => packages::run(&args, environment, output),
             Command::Search(args) => search::run(&args, environment, output),
             Command::Doctor(args) => doctor::run(&args, environment, output),
+            Command::Deliver(args) => deliver::run(&args, environment, output),
+            Command::Deliveries(args) => deliveries::run(&args, environment, output),
+            Command::Enroll(args) => enroll::run(&args, environment, output),
+            Command::Config(args) => config::run(&args, environment, output),
             Command::Completions(args) => completions::run(&args, output),
         }
     })

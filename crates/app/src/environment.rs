@@ -57,6 +57,20 @@ impl Environment {
         Some(state.or_else(|| Some(self.home()?.join(".local/state")))?.join("supercargo"))
     }
 
+    /// The user's directory for configuration (XDG Base Directory Specification, `XDG_CONFIG_HOME`).
+    pub(crate) fn config_directory(&self) -> Option<PathBuf> {
+        let config = self.path("XDG_CONFIG_HOME").filter(|path| path.is_absolute());
+        Some(config.or_else(|| Some(self.home()?.join(".config")))?.join("supercargo"))
+    }
+
+    /// The variables whose names begin with one of `prefixes`.
+    #[cfg(feature = "files")]
+    pub(crate) fn with_prefixes(&self, prefixes: &[&str]) -> Vec<(String, String)> {
+        let wanted = |name: &&String| prefixes.iter().any(|prefix| name.starts_with(prefix));
+        let names = self.variables.keys().filter(wanted);
+        names.filter_map(|name| Some((name.clone(), self.text(name)?))).collect()
+    }
+
     /// docker's configuration file.
     pub(crate) fn docker_config(&self) -> Option<PathBuf> {
         let folder = self.path("DOCKER_CONFIG").or_else(|| Some(self.home()?.join(".docker")))?;

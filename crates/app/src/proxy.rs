@@ -1,6 +1,7 @@
 //! The proxy that the environment names, for registries that are configured without one.
 
 use supercargo_engine::registry::{RegistryConfig, Secret};
+use url::Url;
 
 use crate::Environment;
 
@@ -27,6 +28,29 @@ pub(crate) fn apply(config: &mut RegistryConfig, environment: &Environment) -> R
     }
     config.transport.proxy = Some(Secret::from(proxy));
     Ok(())
+}
+
+/// The proxy for an address that is no registry's, unless it is on this machine or `NO_PROXY` names it.
+pub(crate) fn of_url(url: &Url, environment: &Environment) -> Option<Secret> {
+    let either = |capitals: &str, small: &str| environment.text(small).or_else(|| environment.text(capitals));
+    let host = url.host_str()?;
+    let is_loopback = host == "localhost" || host.starts_with("127.") || host == "[::1]";
+    let proxy =
+        if url.scheme() == "http" { environment.text("http_proxy") } else { either("HTTPS_PROXY", "https_proxy") };
+    let exempt = either("NO_PROXY", "no_proxy").unwrap_or_default();
+    proxy.filter(|_| !is_loopback && !is_exempt(host, &exempt)).map(Secret::from)
+}
+
+/// Whether one of the names in `list`, parted by commas, is the host or a domain above it, as curl reads them.
+fn is_exempt(host: &str, list: &str) -> bool {
+    let (name, _) = host.rsplit_once(':').filter(|(_, port)| !port.contains(']')).unwrap_or((host, ""));
+    list.split(',').map(str::trim).filter(|entry| !entry.is_empty()).any(|entry| {
+        let entry = entry.trim_start_matches('.').to_ascii_lowercase();
+        entry == "*"
+            || entry == host
+            || entry == name
+            || name.strip_suffix(&entry).is_some_and(|rest| rest.ends_with('.'))
+    })
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use http::HeaderName;
 use supercargo_engine::events::{self, Secret, SourceConfig};
 use supercargo_engine::index::Indexer;
 use supercargo_engine::store::Store;
-use supercargo_engine::{Engine, Options, Summary, Watch};
+use supercargo_engine::{Engine, Options, Route, Summary, Watch};
 use supercargo_server::{Access, EventSource, Metrics, Openness, Server};
 use tokio::net::TcpListener;
 
@@ -27,6 +27,7 @@ const SOURCE: &str = "main";
 pub(crate) struct Plan {
     pub(crate) data: PathBuf,
     pub(crate) watches: Vec<Watch>,
+    pub(crate) routes: Vec<Route>,
     pub(crate) options: Options,
     pub(crate) endpoint: Option<EndpointPlan>,
 }
@@ -226,6 +227,9 @@ impl Service {
         let mut builder = Engine::builder(store, Arc::new(indexer)).with_options(plan.options);
         for watch in plan.watches {
             builder = builder.with_watch(watch);
+        }
+        for route in plan.routes {
+            builder = builder.with_route(route);
         }
         let engine = builder.build().map_err(|error| Error::failed("set up the engine", error))?;
         let endpoint = match (plan.endpoint, bound) {

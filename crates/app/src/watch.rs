@@ -5,6 +5,7 @@ pub(crate) mod scope;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::CommandFactory;
@@ -13,6 +14,7 @@ use supercargo_engine::{Options, Summary};
 use crate::credentials::Credentials;
 use crate::service::{EndpointPlan, Plan, Service};
 use crate::signals::{Signals, Stop};
+use crate::sinks::Sinks;
 use crate::{Environment, Error, Exit, Output, Result, cli, telemetry};
 use args::{ScopeArgs, ServerArgs, ServerCommand, WatchArgs};
 use scope::Scope;
@@ -28,15 +30,13 @@ pub fn watch(args: impl IntoIterator<Item = OsString>, environment: &Environment
             data: args.data.directory(environment)?,
             interval: args.interval,
         };
-        let plan = flags.plan(environment)?;
-        if let Some(org) = &args.org {
-            tracing::warn!(
-                org,
-                "--org: upload to Docker Scout comes with a later release; until then metadata is kept locally only"
+        let sinks = Sinks::read(&args.sinks, args.org.as_deref(), args.sbom.is_set(), Vec::new(), environment);
+        let mut plan = flags.plan(sinks, environment)?;
+        plan.options.dry_run = args.dry_run.is_set();
+        if plan.routes.iter().any(|route| route.sink.kind() == "scout") {
+            tracing::info!(
+                "Docker publishes no reference of Scout's API: what is uploaded is what its open-source clients send"
             );
-        }
-        if !args.sbom.is_set() {
-            tracing::info!("--sbom=false: it concerns what is uploaded; images are indexed all the same");
         }
         if args.dry_run.is_set() {
             tracing::info!("dry run: images are indexed, and nothing is delivered elsewhere");
@@ -56,7 +56,8 @@ pub fn server(args: impl IntoIterator<Item = OsString>, environment: &Environmen
             data: args.data.directory(environment)?,
             interval: args.interval,
         };
-        cli::block_on(serve(flags.plan(environment)?, false))
+        let sinks = Sinks::read(&args.sinks, None, true, Vec::new(), environment);
+        cli::block_on(serve(flags.plan(sinks, environment)?, false))
     })
 }
 
@@ -71,24 +72,31 @@ struct Flags<'a> {
 
 impl Flags<'_> {
     /// What is to be run, or everything that is wrong with what was asked for.
-    fn plan(self, environment: &Environment) -> Result<Plan> {
+    fn plan(self, sinks: Result<Sinks, Vec<String>>, environment: &Environment) -> Result<Plan> {
         let mut problems = Vec::new();
+        let sinks = sinks.map_err(|found| problems.extend(found)).unwrap_or_default();
         let scope = Scope::read(self.scope, environment).map_err(|error| problems.extend(error.into_problems())).ok();
         let credentials = Credentials::of(environment).map_err(|problem| problems.push(problem)).ok();
         let hosts = scope.as_ref().map(Scope::hosts).unwrap_or_default();
         let endpoint = EndpointPlan::read(self.server, self.listen, &hosts, environment)
             .map_err(|found| problems.extend(found))
             .unwrap_or_default();
-        let (Some(scope), Some(credentials), true) = (scope, credentials, problems.is_empty()) else {
-            return Err(Error::usage(problems));
+        let watches = match (&scope, &credentials) {
+            (Some(scope), Some(credentials)) => scope.watches(credentials)?,
+            _ => Vec::new(),
         };
+        let registries = watches.iter().map(|watch| Arc::clone(&watch.registry)).collect();
+        let routes = sinks.routes(registries, environment).map_err(|found| problems.extend(found)).unwrap_or_default();
+        if !problems.is_empty() {
+            return Err(Error::usage(problems));
+        }
         let options = Options {
             workers: usize::from(self.scope.workers),
             interval: Duration::from_secs(self.interval),
             sweep: Duration::from_secs(self.scope.tag_sweep),
             ..Options::default()
         };
-        Ok(Plan { data: self.data, watches: scope.watches(&credentials)?, options, endpoint })
+        Ok(Plan { data: self.data, watches, routes, options, endpoint })
     }
 }
 
@@ -115,7 +123,18 @@ fn exit_of(summary: &Summary) -> Exit {
     for unreached in &summary.unreached {
         tracing::error!(registry = unreached.registry, reason = %unreached.reason, "registry not reached");
     }
-    if summary.counters.dead == 0 && summary.unreached.is_empty() { Exit::Done } else { Exit::Partial }
+    for left in &summary.undelivered {
+        let reason = left.reason.as_ref().map(ToString::to_string).unwrap_or_default();
+        tracing::error!(
+            sink = left.sink,
+            waiting = left.waiting,
+            given_up = left.dead,
+            reason,
+            "not all was delivered"
+        );
+    }
+    let is_whole = summary.counters.dead == 0 && summary.unreached.is_empty() && summary.undelivered.is_empty();
+    if is_whole { Exit::Done } else { Exit::Partial }
 }
 
 /// The commands' definitions, for completions and manuals.

@@ -1,6 +1,6 @@
 //! The engine as its owner sees it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,7 +13,8 @@ use crate::monitor::Monitor;
 use crate::run::{Mode, drive};
 use crate::shared::{Flights, Shared};
 use crate::{
-    Clock, Error, ErrorKind, ImageIndexer, Intake, Options, Progress, Result, Status, Summary, SystemClock, Watch,
+    Clock, Error, ErrorKind, ImageIndexer, Intake, Options, Progress, Result, Route, Status, Summary, SystemClock,
+    Watch,
 };
 
 /// Watches registries and indexes what is pushed to them. Cheap to clone; clones are one engine.
@@ -26,7 +27,14 @@ pub struct Engine {
 impl Engine {
     /// An engine on a store.
     pub fn builder(store: Arc<dyn Store>, indexer: Arc<dyn ImageIndexer>) -> EngineBuilder {
-        EngineBuilder { store, indexer, watches: Vec::new(), options: Options::default(), clock: Arc::new(SystemClock) }
+        EngineBuilder {
+            store,
+            indexer,
+            watches: Vec::new(),
+            routes: Vec::new(),
+            options: Options::default(),
+            clock: Arc::new(SystemClock),
+        }
     }
 
     /// Watches until `shutdown` resolves, then ends in order: takes no more deliveries and claims no more jobs, lets
@@ -78,6 +86,11 @@ impl Engine {
         self.shared.watches.values().map(AsRef::as_ref)
     }
 
+    /// Where it delivers.
+    pub fn routes(&self) -> &[Route] {
+        &self.shared.routes
+    }
+
     /// The indexer version that it works with: the second half of the ledger's key.
     pub fn indexer_version(&self) -> &str {
         self.shared.indexer.version()
@@ -113,6 +126,7 @@ pub struct EngineBuilder {
     store: Arc<dyn Store>,
     indexer: Arc<dyn ImageIndexer>,
     watches: Vec<Watch>,
+    routes: Vec<Route>,
     options: Options,
     clock: Arc<dyn Clock>,
 }
@@ -122,6 +136,13 @@ impl EngineBuilder {
     #[must_use]
     pub fn with_watch(mut self, watch: Watch) -> Self {
         self.watches.push(watch);
+        self
+    }
+
+    /// Delivers there, too. Each name once.
+    #[must_use]
+    pub fn with_route(mut self, route: Route) -> Self {
+        self.routes.push(route);
         self
     }
 
@@ -154,6 +175,12 @@ impl EngineBuilder {
                 problems.push(format!("registry {host} is watched twice; name all of its repositories in one watch"));
             }
         }
+        let mut names = HashSet::new();
+        for route in &self.routes {
+            if !names.insert(route.name.as_str()) {
+                problems.push(format!("sink {} is there twice; give each a name of its own", route.name));
+            }
+        }
         for (name, is_wrong) in [
             ("workers", self.options.workers == 0),
             // Heartbeats come at a third of it.
@@ -171,11 +198,14 @@ impl EngineBuilder {
         if !problems.is_empty() {
             return Err(Error::new(ErrorKind::Configuration, format!("set up the engine: {}", problems.join("; "))));
         }
-        let monitor = Monitor::new(watches.keys().map(String::as_str));
+        let monitor = Monitor::new(watches.keys().map(String::as_str), &self.routes);
+        let sink_health = self.routes.iter().map(|route| (route.name.clone(), Arc::default())).collect();
         let shared = Shared {
             store: self.store,
             indexer: self.indexer,
             watches,
+            routes: self.routes,
+            sink_health,
             options: self.options,
             clock: self.clock,
             monitor,
@@ -190,6 +220,7 @@ impl std::fmt::Debug for EngineBuilder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("EngineBuilder")
             .field("watches", &self.watches)
+            .field("routes", &self.routes)
             .field("options", &self.options)
             .finish_non_exhaustive()
     }

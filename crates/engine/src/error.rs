@@ -18,6 +18,17 @@ pub enum ErrorKind {
     Running,
     /// The registry or the repository is not watched.
     NotWatched,
+    /// A sink cannot be reached, or says that it cannot answer now.
+    Unreachable,
+    /// A sink asks to be left alone for a while; see [`Error::retry_after`].
+    Busy,
+    /// A sink does not let us in: wrong credentials, a wrong address. That is the configuration's fault, not the
+    /// delivery's.
+    Denied,
+    /// A sink will not take this delivery, however often it is offered.
+    Rejected,
+    /// A sink wants nothing any more.
+    Closed,
 }
 
 impl ErrorKind {
@@ -29,18 +40,25 @@ impl ErrorKind {
             Self::Stopping => "stopping",
             Self::Running => "running",
             Self::NotWatched => "not-watched",
+            Self::Unreachable => "unreachable",
+            Self::Busy => "busy",
+            Self::Denied => "denied",
+            Self::Rejected => "rejected",
+            Self::Closed => "closed",
         }
     }
 }
 
 /// An error of this crate. Its message reads after "failed to …"; its cause is its [`source`](StdError::source).
 ///
-/// What goes wrong with a registry or an image is not an error here: it is a state of that registry or image.
+/// What goes wrong with a registry or an image is not an error here: it is a state of that registry or image. A
+/// [`Sink`](crate::Sink) makes errors of the last kinds, and they become states of the sink or the delivery.
 #[derive(Debug)]
 pub struct Error {
     kind: ErrorKind,
     message: String,
     retryable: bool,
+    retry_after: Option<Duration>,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -48,9 +66,25 @@ pub struct Error {
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
-    pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        let retryable = matches!(kind, ErrorKind::Stopping);
-        Self { kind, message: message.into(), retryable, source: None }
+    /// An error of `kind`. `message` is a lower-case fragment without its source's text.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        use ErrorKind::{Busy, Denied, Stopping, Unreachable};
+        let retryable = matches!(kind, Stopping | Unreachable | Busy | Denied);
+        Self { kind, message: message.into(), retryable, retry_after: None, source: None }
+    }
+
+    /// The same with its cause.
+    #[must_use]
+    pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// The same with the time that a sink asked to be left alone for.
+    #[must_use]
+    pub fn with_retry_after(mut self, wait: Option<Duration>) -> Self {
+        self.retry_after = wait;
+        self
     }
 
     pub(crate) fn store(operation: &str, source: supercargo_store::Error) -> Self {
@@ -58,6 +92,7 @@ impl Error {
             kind: ErrorKind::Store,
             message: operation.to_owned(),
             retryable: source.is_retryable(),
+            retry_after: None,
             source: Some(Box::new(source)),
         }
     }
@@ -74,7 +109,7 @@ impl Error {
 
     /// How long to wait before a retry is worth it, where that is known.
     pub fn retry_after(&self) -> Option<Duration> {
-        None
+        self.retry_after
     }
 }
 

@@ -7,6 +7,7 @@
 //!
 //! - [`Watch`] says what of a registry is watched.
 //! - [`Engine::run`] runs until it is told to stop, [`Engine::run_until_idle`] until there is nothing left to do.
+//! - A [`Sink`] is a place that metadata goes to; what waits for it is in the store until it has arrived.
 //! - [`Engine::intake`] takes deliveries: stored first, answered then.
 //! - [`Engine::status`] and [`Engine::progress`] tell how it goes.
 //!
@@ -44,6 +45,7 @@
 
 mod backoff;
 mod clock;
+mod delivery;
 mod engine;
 mod error;
 mod failure;
@@ -57,6 +59,7 @@ mod progress;
 mod reconcile;
 mod run;
 mod shared;
+pub mod sink;
 mod watch;
 
 pub use backoff::Backoff;
@@ -65,12 +68,18 @@ pub use engine::{Engine, EngineBuilder};
 pub use error::{Error, ErrorKind, Result};
 pub use indexing::ImageIndexer;
 pub use intake::{Intake, Receipt, Received};
-pub use monitor::{Counters, LastError, RegistryStatus, RunningJob, Status, Summary, Unreached};
+pub use monitor::{
+    Counters, LastError, RegistryStatus, RunningJob, SinkStatus, Status, Summary, Undelivered, Unreached,
+};
 pub use options::{Options, RetryPolicy};
 pub use progress::{PassSummary, Progress};
+pub use sink::{
+    Consignment, DocumentFormat, Gone, IndexedImage, News, Order, Outcome, Preview, Route, Sink, SinkCapabilities,
+};
 pub use watch::{RepositoryPredicate, TagPatterns, Watch};
 
 // The crates that the signatures here speak of. Whoever builds on the engine needs their types, and no edge to them.
 pub use {
-    supercargo_events as events, supercargo_registry as registry, supercargo_registry::index, supercargo_store as store,
+    supercargo_events as events, supercargo_registry as registry, supercargo_registry::index,
+    supercargo_scout as scout, supercargo_store as store,
 };

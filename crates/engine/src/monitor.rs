@@ -8,7 +8,7 @@ use serde::Serialize;
 use supercargo_store::{JobId, Lane, Lease, Reason, Work};
 use tokio::sync::broadcast;
 
-use crate::{PassSummary, Progress};
+use crate::{PassSummary, Progress, Route};
 
 /// Notices kept for a listener that lags. One pass over a large registry queues thousands of jobs.
 const BACKLOG: usize = 4096;
@@ -22,6 +22,8 @@ pub struct Status {
     pub accepting: bool,
     /// Watched registries, by name.
     pub registries: Vec<RegistryStatus>,
+    /// Sinks, by name.
+    pub sinks: Vec<SinkStatus>,
     /// Jobs that workers of this engine have.
     pub jobs: Vec<RunningJob>,
     /// What it did since it was built.
@@ -41,6 +43,27 @@ pub struct RegistryStatus {
     pub last_error: Option<LastError>,
     /// When an event of it last came in.
     pub last_event: Option<Timestamp>,
+}
+
+/// How a sink is doing, as this process knows it; what waits for it is in the store.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct SinkStatus {
+    /// Its name.
+    pub sink: String,
+    /// Its sort.
+    pub kind: &'static str,
+    /// Deliveries that arrived since the engine was built.
+    pub delivered: u64,
+    /// Attempts that failed and are repeated.
+    pub retried: u64,
+    /// Attempts that failed because the sink was away, and cost the delivery nothing.
+    pub postponed: u64,
+    /// Deliveries that were given up.
+    pub dead: u64,
+    /// When the last one arrived.
+    pub last_delivered: Option<Timestamp>,
+    /// What last went wrong with the sink itself; taken back when it takes something again.
+    pub last_error: Option<LastError>,
 }
 
 /// Something that went wrong, and when.
@@ -100,6 +123,8 @@ pub struct Summary {
     pub counters: Counters,
     /// Registries that could not be asked, with the reason, as of the end.
     pub unreached: Vec<Unreached>,
+    /// Sinks for which something was left, as of the end.
+    pub undelivered: Vec<Undelivered>,
     /// Everything that was to be done was done or given up; `false` after a stop.
     pub idle: bool,
 }
@@ -111,6 +136,19 @@ pub struct Unreached {
     pub registry: String,
     /// Why.
     pub reason: Reason,
+}
+
+/// A sink for which something was left.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Undelivered {
+    /// The sink.
+    pub sink: String,
+    /// Deliveries that wait.
+    pub waiting: u64,
+    /// Deliveries that this run gave up.
+    pub dead: u64,
+    /// What last went wrong with the sink.
+    pub reason: Option<Reason>,
 }
 
 /// The state behind [`Status`].
@@ -125,18 +163,26 @@ struct State {
     running: bool,
     accepting: bool,
     registries: BTreeMap<String, RegistryStatus>,
+    sinks: BTreeMap<String, SinkStatus>,
     /// By lease: a job whose lease was lost may run again before its first attempt is stopped.
     jobs: HashMap<Lease, RunningJob>,
     counters: Counters,
 }
 
 impl Monitor {
-    pub(crate) fn new<'a>(registries: impl IntoIterator<Item = &'a str>) -> Self {
+    pub(crate) fn new<'a>(registries: impl IntoIterator<Item = &'a str>, routes: &[Route]) -> Self {
         let registries = registries
             .into_iter()
             .map(|name| (name.to_owned(), RegistryStatus { registry: name.to_owned(), ..RegistryStatus::default() }))
             .collect();
-        let state = State { accepting: true, registries, ..State::default() };
+        let sinks = routes
+            .iter()
+            .map(|route| {
+                let (sink, kind) = (route.name.clone(), route.sink.kind());
+                (sink.clone(), SinkStatus { sink, kind, ..SinkStatus::default() })
+            })
+            .collect();
+        let state = State { accepting: true, registries, sinks, ..State::default() };
         Self { state: Mutex::new(state), progress: broadcast::Sender::new(BACKLOG) }
     }
 
@@ -148,6 +194,7 @@ impl Monitor {
             running: state.running,
             accepting: state.accepting,
             registries: state.registries.values().cloned().collect(),
+            sinks: state.sinks.values().cloned().collect(),
             jobs,
             counters: state.counters,
         }
@@ -190,6 +237,12 @@ impl Monitor {
 
     pub(crate) fn registry(&self, name: &str, change: impl FnOnce(&mut RegistryStatus)) {
         if let Some(status) = self.lock().registries.get_mut(name) {
+            change(status);
+        }
+    }
+
+    pub(crate) fn sink(&self, name: &str, change: impl FnOnce(&mut SinkStatus)) {
+        if let Some(status) = self.lock().sinks.get_mut(name) {
             change(status);
         }
     }

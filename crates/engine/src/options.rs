@@ -26,8 +26,8 @@ pub struct Options {
     pub grace: Duration,
     /// What happens to jobs that fail.
     pub retry: RetryPolicy,
-    /// Sinks that learn of every image. Their rows are written with the image; empty for none (a dry run).
-    pub sinks: Vec<String>,
+    /// Deliver nothing, and have nothing wait for delivery; say what would be sent instead.
+    pub dry_run: bool,
     /// What is kept how long; `None` keeps everything.
     pub retention: Option<Retention>,
     /// How long it may take until a tag that was never seen to move is asked for again, if the registry's lists do not
@@ -49,7 +49,7 @@ impl Default for Options {
             poll: Duration::from_millis(500),
             grace: Duration::from_secs(20),
             retry: RetryPolicy::default(),
-            sinks: Vec::new(),
+            dry_run: false,
             retention: Some(Retention::default()),
             sweep: Duration::from_secs(15 * 60),
             repositories: 4,

@@ -6,6 +6,8 @@ use serde::Serialize;
 use supercargo_registry::index::{Digest, Platform};
 use supercargo_store::{JobId, Lane, Reason, RepositoryName, TagOrDigest, Work};
 
+use crate::Outcome;
+
 /// Something that happened. For people who watch and for logs: whoever listens too slowly misses some, so nothing
 /// may depend on having seen one.
 #[derive(Clone, Debug)]
@@ -95,6 +97,32 @@ pub enum Progress {
         registry: String,
         /// What it found.
         summary: PassSummary,
+    },
+    /// Something arrived at a sink.
+    Delivered {
+        /// The sink.
+        sink: String,
+        /// Where the image is, or was.
+        repository: RepositoryName,
+        /// Its manifest.
+        digest: Digest,
+        /// How it arrived.
+        outcome: Outcome,
+    },
+    /// A delivery failed.
+    DeliveryFailed {
+        /// The sink.
+        sink: String,
+        /// Where the image is, or was.
+        repository: RepositoryName,
+        /// Its manifest.
+        digest: Digest,
+        /// The number of the attempt.
+        attempt: u32,
+        /// Why.
+        reason: Reason,
+        /// It is given up.
+        dead: bool,
     },
     /// A registry could not be asked.
     RegistryAway {

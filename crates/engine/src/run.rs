@@ -4,22 +4,24 @@ mod start;
 
 use std::collections::{HashMap, HashSet};
 use std::future::Future;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
 use supercargo_store::{Claim, ErrorKind, Job, JobFilter, JobState, Page, Retention};
+use tokio::sync::watch;
 use tokio::task::{self, AbortHandle, JoinError, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior};
 use tracing::{debug, error, info, warn};
 
 use self::start::Start;
 pub(crate) use self::start::revive;
+use crate::delivery::{Courier, Phase};
 use crate::failure::{Trouble, chain};
 use crate::job;
 use crate::reconcile::Reconciler;
 use crate::shared::Shared;
-use crate::{LastError, Progress, Result, RunningJob, Summary, Unreached};
+use crate::{LastError, Progress, Result, RunningJob, SinkStatus, Summary, Undelivered, Unreached};
 
 /// How a run ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,15 +39,20 @@ pub(crate) async fn drive(shared: &Arc<Shared>, mode: Mode, shutdown: impl Futur
     let start = Start::read(shared).await?;
     shared.monitor.set_accepting(true);
     shared.monitor.set_running(true);
-    info!(registries = shared.watches.len(), workers = shared.options.workers, "engine started");
+    let (registries, sinks) = (shared.watches.len(), shared.routes.len());
+    info!(registries, sinks, workers = shared.options.workers, "engine started");
     let mut dispatcher = Dispatcher::new(Arc::clone(shared), mode, start);
-    let idle = dispatcher.run(shutdown).await;
+    let mut couriers = Couriers::start(shared);
+    let mut shutdown = pin!(shutdown);
+    let idle = dispatcher.run(shutdown.as_mut(), &couriers).await;
+    // What was indexed to the very end is to be delivered, too.
+    let idle = couriers.end(idle, shutdown).await;
     shared.monitor.set_accepting(false);
     info!(idle, "engine stopped");
-    Ok(summary(shared, idle))
+    Ok(summary(shared, idle).await)
 }
 
-fn summary(shared: &Shared, idle: bool) -> Summary {
+async fn summary(shared: &Shared, idle: bool) -> Summary {
     let unreached = |status: crate::RegistryStatus| {
         Some(Unreached { registry: status.registry, reason: status.last_error?.reason })
     };
@@ -53,7 +60,72 @@ fn summary(shared: &Shared, idle: bool) -> Summary {
     Summary {
         counters: status.counters,
         unreached: status.registries.into_iter().filter_map(unreached).collect(),
+        undelivered: undelivered(shared, status.sinks).await,
         idle,
+    }
+}
+
+/// What was left for the sinks.
+async fn undelivered(shared: &Shared, sinks: Vec<SinkStatus>) -> Vec<Undelivered> {
+    if sinks.is_empty() {
+        return Vec::new();
+    }
+    let stats = shared.store.outbox_stats().await.unwrap_or_else(|error| {
+        warn!(error = chain(&error), "outbox not counted");
+        Vec::new()
+    });
+    let left = |status: SinkStatus| {
+        let waiting = stats.iter().find(|stats| stats.sink == status.sink);
+        let waiting = waiting.map_or(0, |stats| stats.ready + stats.delayed + stats.running);
+        let reason = status.last_error.map(|error| error.reason);
+        (waiting > 0 || status.dead > 0).then_some(Undelivered {
+            sink: status.sink,
+            waiting,
+            dead: status.dead,
+            reason,
+        })
+    };
+    sinks.into_iter().filter_map(left).collect()
+}
+
+/// The couriers of all sinks.
+struct Couriers {
+    phase: watch::Sender<Phase>,
+    tasks: JoinSet<()>,
+}
+
+impl Couriers {
+    fn start(shared: &Arc<Shared>) -> Self {
+        let phase = watch::Sender::new(Phase::Run);
+        let mut tasks = JoinSet::new();
+        if !shared.options.dry_run {
+            for route in &shared.routes {
+                tasks.spawn(Courier::new(Arc::clone(shared), route.clone()).run(phase.subscribe()));
+            }
+        }
+        Self { phase, tasks }
+    }
+
+    fn stop(&self) {
+        self.phase.send_replace(Phase::Stop);
+    }
+
+    /// Lets the couriers deliver what is left, if the run ended by itself, and end.
+    async fn end(&mut self, mut idle: bool, mut shutdown: Pin<&mut impl Future<Output = ()>>) -> bool {
+        self.phase.send_replace(if idle { Phase::Drain } else { Phase::Stop });
+        loop {
+            tokio::select! {
+                ended = self.tasks.join_next() => match ended {
+                    Some(Err(error)) if error.is_panic() => error!(%error, "courier panicked"),
+                    Some(_) => {}
+                    None => return idle,
+                },
+                () = &mut shutdown, if idle => {
+                    idle = false;
+                    self.stop();
+                }
+            }
+        }
     }
 }
 
@@ -95,9 +167,8 @@ impl Dispatcher {
     }
 
     /// Runs; says whether it ended because there was nothing left to do.
-    async fn run(&mut self, shutdown: impl Future<Output = ()>) -> bool {
+    async fn run(&mut self, mut shutdown: Pin<&mut impl Future<Output = ()>>, couriers: &Couriers) -> bool {
         let shared = Arc::clone(&self.shared);
-        let mut shutdown = pin!(shutdown);
         let mut heartbeat = tokio::time::interval(shared.options.lease / 3);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut deadline: Option<Instant> = None;
@@ -128,6 +199,7 @@ impl Dispatcher {
                     shared.monitor.set_accepting(false);
                     // A pass holds nothing that could be lost.
                     self.passes.abort_all();
+                    couriers.stop();
                     deadline = Some(Instant::now() + shared.options.grace);
                 }
                 () = until(deadline), if stopping => {

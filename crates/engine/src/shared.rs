@@ -1,26 +1,31 @@
 //! What all parts of an engine share.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use serde_json::json;
 use supercargo_registry::index::Digest;
 use supercargo_registry::{ErrorKind as Kind, Repository};
 use supercargo_store::{
-    Change, Lane, NewDelivery, NewJob, Page, PlaceFilter, Reason, RepositoryName, Store, TagOrDigest, TagState, Work,
+    Change, DeliveryKind, Lane, NewDelivery, NewJob, Page, PlaceFilter, Reason, RepositoryName, Store, TagOrDigest,
+    TagState, Work,
 };
 use tokio::sync::OwnedMutexGuard;
 use tracing::{debug, info, warn};
 
+use crate::delivery::SinkHealth;
 use crate::failure::{Blame, Class, Trouble};
 use crate::health::Health;
 use crate::monitor::Monitor;
-use crate::{Clock, ImageIndexer, LastError, Options, Progress, Watch};
+use crate::{Clock, ImageIndexer, LastError, Options, Progress, Route, Watch};
 
 pub(crate) struct Shared {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) indexer: Arc<dyn ImageIndexer>,
     pub(crate) watches: BTreeMap<String, Arc<Watch>>,
+    pub(crate) routes: Vec<Route>,
+    pub(crate) sink_health: HashMap<String, Arc<SinkHealth>>,
     pub(crate) options: Options,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) monitor: Monitor,
@@ -37,25 +42,41 @@ impl Shared {
         NewJob::new(work, lane).with_max_attempts(self.options.retry.max_attempts)
     }
 
-    /// A row for every sink.
-    pub(crate) fn deliveries(
+    /// A row for every sink that can hear `kind` of news.
+    fn deliveries(&self, kind: DeliveryKind, repository: &RepositoryName, subject: &Digest) -> Vec<NewDelivery> {
+        if self.options.dry_run {
+            return Vec::new();
+        }
+        let hears = |route: &&Route| kind == DeliveryKind::Indexed || route.sink.capabilities().gone;
+        let row = |route: &Route| NewDelivery::new(&route.name, kind, repository.clone(), subject.clone());
+        self.routes.iter().filter(hears).map(row).collect()
+    }
+
+    /// Rows that tell every sink what is in an image, and which tags of the repository lead to it.
+    pub(crate) fn tell_indexed(&self, repository: &RepositoryName, image: &Digest) -> Vec<Change> {
+        self.deliveries(DeliveryKind::Indexed, repository, image).into_iter().map(Change::Deliver).collect()
+    }
+
+    /// Rows that tell the sinks that can hear it of a tag that is gone.
+    pub(crate) fn tell_tag_gone(&self, repository: &RepositoryName, tag: &str, led_to: &Digest) -> Vec<Change> {
+        let rows = self.deliveries(DeliveryKind::Gone, repository, led_to).into_iter();
+        rows.map(|row| Change::Deliver(row.with_tag(tag))).collect()
+    }
+
+    /// Rows that tell the sinks that can hear it of a manifest that is gone with its tags.
+    pub(crate) fn tell_gone<'a>(
         &self,
-        kind: supercargo_store::DeliveryKind,
         repository: &RepositoryName,
-        subject: &Digest,
-        details: &serde_json::Value,
+        manifest: &Digest,
+        tags: impl IntoIterator<Item = &'a String>,
     ) -> Vec<Change> {
-        let delivery = |sink: &String| {
-            Change::Deliver(NewDelivery {
-                sink: sink.clone(),
-                kind,
-                subject: subject.clone(),
-                repository: repository.clone(),
-                details: details.clone(),
-                max_attempts: NewDelivery::MAX_ATTEMPTS,
-            })
-        };
-        self.options.sinks.iter().map(delivery).collect()
+        let details = json!({ "tags": tags.into_iter().collect::<Vec<_>>() });
+        let rows = self.deliveries(DeliveryKind::Gone, repository, manifest).into_iter();
+        rows.map(|row| Change::Deliver(NewDelivery { details: details.clone(), ..row })).collect()
+    }
+
+    pub(crate) fn sink_health(&self, sink: &str) -> Arc<SinkHealth> {
+        self.sink_health.get(sink).cloned().unwrap_or_default()
     }
 
     /// The tags of a repository that are there, by the store, and what they point at.
@@ -74,6 +95,27 @@ impl Shared {
             match listing.next {
                 Some(next) => page = Page::after(next, Page::LIMIT),
                 None => return Ok(tags),
+            }
+        }
+    }
+
+    /// The images that these manifests of a repository are, or list.
+    pub(crate) async fn images_behind(
+        &self,
+        repository: &RepositoryName,
+        manifests: &[Digest],
+    ) -> Result<HashSet<Digest>, Trouble> {
+        let filter = PlaceFilter::repository(repository);
+        let mut images: HashSet<Digest> = HashSet::new();
+        let mut page = Page::first(Page::LIMIT);
+        loop {
+            let listing = self.store.manifests(&filter, &page).await?;
+            for manifest in listing.items.into_iter().filter(|manifest| manifests.contains(&manifest.digest)) {
+                images.extend(if manifest.images.is_empty() { vec![manifest.digest] } else { manifest.images });
+            }
+            match listing.next {
+                Some(next) => page = Page::after(next, Page::LIMIT),
+                None => return Ok(images),
             }
         }
     }
@@ -145,23 +187,24 @@ pub(crate) fn away(registry: &str, reason: &Reason) -> Change {
     Change::RegistryAway { registry: registry.to_owned(), reason: reason.clone() }
 }
 
-/// Images that are being indexed in this process, so that one image in two repositories is read once.
+/// What is being worked at in this process: images that are indexed, so that one image in two repositories is read
+/// once; deliveries that must not pass each other.
 #[derive(Debug, Default)]
 pub(crate) struct Flights {
     flights: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
 }
 
-/// The right to index one image.
+/// The right to work at one subject.
 pub(crate) type Flight = OwnedMutexGuard<()>;
 
 impl Flights {
-    /// Waits until nobody else indexes `digest`.
-    pub(crate) async fn board(&self, digest: &Digest) -> Flight {
+    /// Waits until nobody else is at `subject`.
+    pub(crate) async fn board(&self, subject: &impl ToString) -> Flight {
         let flight = {
             let mut flights = self.flights.lock().unwrap_or_else(PoisonError::into_inner);
             // One count is the map's own: nobody waits for or holds such a flight.
             flights.retain(|_, flight| Arc::strong_count(flight) > 1);
-            Arc::clone(flights.entry(digest.to_string()).or_default())
+            Arc::clone(flights.entry(subject.to_string()).or_default())
         };
         flight.lock_owned().await
     }

@@ -21,6 +21,7 @@ mod guard;
 mod limiter;
 mod link;
 mod no_proxy;
+mod outbound;
 mod pages;
 mod probe;
 #[cfg(feature = "acr")]
@@ -45,6 +46,7 @@ pub use guard::{Resolver, SystemResolver};
 pub use no_proxy::NoProxy;
 pub(crate) use probe::{BrokenHandshake, Handshake};
 pub use quota::Quota;
+pub use outbound::{Destinations, Outbound, OutboundConfig, retry_after};
 pub(crate) use referrer::{EMPTY_CONFIG, referrer_manifest};
 pub use retry::Retry;
 #[cfg(feature = "acr")]

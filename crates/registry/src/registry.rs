@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use oci_spec::image::{Descriptor, Digest};
 use supercargo_index::ManifestDocument;
 
+use crate::distribution::referrer_manifest;
 use crate::{Blob, DistributionClient, Repository, Result, TagName, Target};
 
 /// A registry: what it holds, and how it is read.
@@ -178,4 +179,16 @@ pub struct Referrer {
     pub payload: Bytes,
     /// Annotations of the manifest.
     pub annotations: BTreeMap<String, String>,
+}
+
+impl Referrer {
+    /// The descriptor that it has once it is attached to `subject`: the same document on the same subject is the same
+    /// manifest, so that whoever finds this digest among the referrers need not attach it again.
+    pub fn descriptor(&self, subject: &Descriptor) -> Descriptor {
+        let manifest = referrer_manifest(subject, self);
+        let digest = crate::digest::sha256(manifest.as_bytes());
+        let mut descriptor = Descriptor::new(crate::media_type::OCI_MANIFEST.into(), manifest.len() as u64, digest);
+        descriptor.set_artifact_type(Some(self.artifact_type.as_str().into()));
+        descriptor
+    }
 }

@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, Method, StatusCode};
 use serde::Serialize;
-use supercargo_engine::RegistryStatus;
+use supercargo_engine::{RegistryStatus, SinkStatus};
 
 use crate::state::Shared;
 
@@ -27,6 +27,7 @@ struct Details {
     store: Check,
     engine: Check,
     registries: Vec<RegistryStatus>,
+    sinks: Vec<SinkStatus>,
 }
 
 #[derive(Serialize)]
@@ -42,7 +43,7 @@ impl Check {
     }
 }
 
-/// 200 if deliveries are stored and work is done, 503 otherwise. A registry that is away is told and changes
+/// 200 if deliveries are stored and work is done, 503 otherwise. A registry or a sink that is away is told and changes
 /// nothing: another instance would not reach it either.
 pub(crate) async fn ready(State(shared): State<Shared>, method: Method, headers: HeaderMap) -> Response {
     let status = shared.engine.status();
@@ -55,6 +56,6 @@ pub(crate) async fn ready(State(shared): State<Shared>, method: Method, headers:
     let ready = store.ok && engine.ok;
     let code = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let may_read = shared.access.check(&method, &headers).is_ok();
-    let details = may_read.then_some(Details { store, engine, registries: status.registries });
+    let details = may_read.then_some(Details { store, engine, registries: status.registries, sinks: status.sinks });
     (code, Json(Readiness { ready, details })).into_response()
 }

@@ -1,7 +1,7 @@
 //! What is counted, for Prometheus.
 //!
 //! Names are `supercargo_<what>_<unit>[_total]`. Labels come from closed sets: routes, lanes, outcomes, and the
-//! registries that the configuration names. Never a repository, a tag, a digest or a package: a registry has
+//! registries and sinks that the configuration names. Never a repository, a tag, a digest or a package: a registry has
 //! thousands of those, and anybody who pushes can make more.
 
 use std::fmt;
@@ -22,8 +22,8 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 use supercargo_engine::index::Progress;
 use supercargo_engine::registry::{Quota, RegistryExt as _};
-use supercargo_engine::store::{LaneStats, RegistryState, Usage};
-use supercargo_engine::{Counters, RegistryStatus, Status};
+use supercargo_engine::store::{LaneStats, RegistryState, SinkStats, Usage};
+use supercargo_engine::{Counters, RegistryStatus, SinkStatus, Status};
 
 use crate::problem::Problem;
 use crate::state::Shared;
@@ -57,6 +57,7 @@ struct EngineCounters {
     failures: Family<OutcomeLabels, Counter>,
     passes: Family<OutcomeLabels, Counter>,
     gone: Counter,
+    sinks: Family<SinkOutcomeLabels, Counter>,
 }
 
 #[derive(Default)]
@@ -69,6 +70,9 @@ struct Gauges {
     away: Family<RegistryLabels, Gauge>,
     quota_remaining: Family<RegistryLabels, Gauge>,
     quota_limit: Family<RegistryLabels, Gauge>,
+    outbox: Family<SinkStateLabels, Gauge>,
+    outbox_oldest: Family<SinkLabels, FloatGauge>,
+    sink_away: Family<SinkLabels, Gauge>,
     images: Gauge,
     packages: Gauge,
     database: Gauge,
@@ -111,6 +115,23 @@ struct QueueLabels {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RegistryLabels {
     registry: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct SinkLabels {
+    sink: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct SinkStateLabels {
+    sink: String,
+    state: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct SinkOutcomeLabels {
+    sink: String,
+    outcome: &'static str,
 }
 
 impl Default for Metrics {
@@ -175,7 +196,7 @@ impl Metrics {
 
     fn render(&self, scrape: &Scrape) -> Result<String, fmt::Error> {
         let registry = self.0.registry.lock().unwrap_or_else(PoisonError::into_inner);
-        self.0.engine.set(&scrape.status.counters);
+        self.0.engine.set(&scrape.status);
         self.0.gauges.set(scrape);
         let mut text = String::new();
         encode(&mut text, &registry)?;
@@ -212,6 +233,8 @@ impl Inner {
         all.register("reconcile_passes", "Reconcile passes, by outcome", engine.passes.clone());
         all.register("gone", "Tags, manifests and repositories found gone", engine.gone.clone());
 
+        all.register("sink_deliveries", "Attempts to deliver to a sink, by outcome", engine.sinks.clone());
+
         let gauges = &self.gauges;
         all.register("queue_jobs", "Jobs in the queue", gauges.queue.clone());
         all.register_with_unit(
@@ -240,6 +263,14 @@ impl Inner {
             gauges.quota_remaining.clone(),
         );
         all.register("registry_quota_limit", "Requests that the registry grants", gauges.quota_limit.clone());
+        all.register("outbox_rows", "Deliveries that have not arrived, by sink", gauges.outbox.clone());
+        all.register_with_unit(
+            "outbox_oldest",
+            "How long the oldest delivery that has not arrived has waited",
+            Unit::Seconds,
+            gauges.outbox_oldest.clone(),
+        );
+        all.register("sink_away", "Whether the sink does not take what it is told", gauges.sink_away.clone());
         all.register("stored_images", "Images in the store", gauges.images.clone());
         all.register("stored_packages", "Distinct packages in the store", gauges.packages.clone());
         all.register_with_unit("database", "Size of the database", Unit::Bytes, gauges.database.clone());
@@ -249,7 +280,8 @@ impl Inner {
 
 impl EngineCounters {
     /// The engine counts; these are set to its numbers when someone looks.
-    fn set(&self, counters: &Counters) {
+    fn set(&self, status: &Status) {
+        let counters: &Counters = &status.counters;
         let set = |family: &Family<OutcomeLabels, Counter>, outcome, number| {
             family.get_or_create(&OutcomeLabels { outcome }).inner().store(number, Ordering::Relaxed);
         };
@@ -263,6 +295,18 @@ impl EngineCounters {
         set(&self.passes, "done", counters.passes);
         set(&self.passes, "failed", counters.failed_passes);
         self.gone.inner().store(counters.gone, Ordering::Relaxed);
+        for sink in &status.sinks {
+            let outcomes = [
+                ("delivered", sink.delivered),
+                ("retried", sink.retried),
+                ("postponed", sink.postponed),
+                ("dead", sink.dead),
+            ];
+            for (outcome, number) in outcomes {
+                let labels = SinkOutcomeLabels { sink: sink.sink.clone(), outcome };
+                self.sinks.get_or_create(&labels).inner().store(number, Ordering::Relaxed);
+            }
+        }
     }
 }
 
@@ -272,6 +316,7 @@ struct Scrape {
     status: Status,
     lanes: Vec<LaneStats>,
     registries: Vec<RegistryState>,
+    outbox: Vec<SinkStats>,
     usage: Usage,
     /// Of the registries that speak of one.
     quotas: Vec<(String, Quota)>,
@@ -301,10 +346,31 @@ impl Gauges {
                 self.quota_limit.get_or_create(&labels).set(number(limit));
             }
         }
+        for sink in &scrape.status.sinks {
+            self.set_sink(sink, scrape.outbox.iter().find(|stats| stats.sink == sink.sink));
+        }
         self.images.set(number(scrape.usage.images));
         self.packages.set(number(scrape.usage.packages));
         self.database.set(number(scrape.usage.database_bytes));
         self.cache.set(number(scrape.usage.layer_bytes));
+    }
+
+    /// A sink whose outbox is empty has no line in the store.
+    fn set_sink(&self, status: &SinkStatus, stats: Option<&SinkStats>) {
+        let rows = |count: fn(&SinkStats) -> u64| number(stats.map_or(0, count));
+        let states = [
+            ("ready", rows(|stats| stats.ready)),
+            ("delayed", rows(|stats| stats.delayed)),
+            ("running", rows(|stats| stats.running)),
+            ("dead", rows(|stats| stats.dead)),
+        ];
+        for (state, rows) in states {
+            self.outbox.get_or_create(&SinkStateLabels { sink: status.sink.clone(), state }).set(rows);
+        }
+        let labels = SinkLabels { sink: status.sink.clone() };
+        let oldest = stats.and_then(|stats| stats.oldest).unwrap_or_default();
+        self.outbox_oldest.get_or_create(&labels).set(oldest.as_secs_f64());
+        self.sink_away.get_or_create(&labels).set(i64::from(status.last_error.is_some()));
     }
 
     /// The store remembers what was before this process.
@@ -335,6 +401,7 @@ pub(crate) async fn render(State(shared): State<Shared>) -> Result<Response, Pro
         status: shared.engine.status(),
         lanes: shared.store.queue_stats().await?,
         registries: shared.store.registries().await?,
+        outbox: shared.store.outbox_stats().await?,
         usage: shared.store.usage().await?,
         quotas: quotas.collect(),
     };

@@ -63,7 +63,9 @@ pub use job::{
 pub use ledger::{LedgerEntry, Verdict};
 pub use memory::MemoryStore;
 pub use name::{Reason, RepositoryName, TagOrDigest};
-pub use outbox::{Delivery, DeliveryFilter, DeliveryId, DeliveryKind, DeliveryLease, DeliveryRecord, NewDelivery};
+pub use outbox::{
+    Delivery, DeliveryFilter, DeliveryId, DeliveryKind, DeliveryLease, DeliveryRecord, NewDelivery, SinkStats,
+};
 pub use page::{Cursor, Listing, Page};
 pub use sqlite::{SqliteOptions, SqliteStore};
 pub use store::Store;

@@ -17,7 +17,7 @@ use crate::inventory::{
 };
 use crate::job::{Claim, Disposition, Enqueued, Failure, Job, JobFilter, JobId, JobRecord, LaneStats, Lease, NewJob};
 use crate::ledger::LedgerEntry;
-use crate::outbox::{Delivery, DeliveryFilter, DeliveryId, DeliveryLease, DeliveryRecord};
+use crate::outbox::{Delivery, DeliveryFilter, DeliveryId, DeliveryLease, DeliveryRecord, SinkStats};
 use crate::page::{Listing, Page};
 use crate::upkeep::{Pruned, Retention, Usage};
 
@@ -117,7 +117,8 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// What went wrong and still is wrong, the latest first.
     async fn problems(&self, filter: &ProblemFilter, page: &Page) -> Result<Listing<Problem>>;
 
-    /// Leases deliveries for `sink` that are due, the oldest first, as [`claim`](Store::claim) does for jobs.
+    /// Leases deliveries for `sink` that are due, the most urgent lane first and in it the oldest, as
+    /// [`claim`](Store::claim) does for jobs.
     async fn claim_deliveries(&self, sink: &str, worker: &str, lease: Duration, limit: u32) -> Result<Vec<Delivery>>;
 
     /// Extends a delivery's lease to `duration` from now.
@@ -134,6 +135,9 @@ pub trait Store: fmt::Debug + Send + Sync {
 
     /// Queues a delivery that was given up again.
     async fn retry_delivery(&self, delivery: DeliveryId) -> Result<()>;
+
+    /// How full the outbox is, by sink, in the order of their names. Sinks without an undelivered row are left out.
+    async fn outbox_stats(&self) -> Result<Vec<SinkStats>>;
 
     /// Deliveries, the newest first.
     async fn deliveries(&self, filter: &DeliveryFilter, page: &Page) -> Result<Listing<DeliveryRecord>>;

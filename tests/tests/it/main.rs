@@ -2,6 +2,8 @@
 
 mod commands;
 mod conformance;
+mod delivery;
+mod delivery_scout;
 mod dependencies;
 mod events;
 mod machinery;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 use supercargo_testkit::{ArtifactoryServer, HarborAccess, HarborServer, NexusServer};
-use supercargo_tests::{Api, Watcher, app, supercargo_in};
+use supercargo_tests::{Api, Watcher, app, supercargo_with};
 
 const LIMIT: Duration = Duration::from_secs(20);
 
@@ -32,7 +32,7 @@ async fn watched_and_indexed(
     watcher.eventually(&format!("the image is at {place}"), LIMIT, look).await?;
 
     let reference = format!("registry://{host}/{place}");
-    let output = supercargo_in(environment, ["index", &reference, "--registry", registry]).await?;
+    let output = supercargo_with(environment, ["index", &reference, "--registry", registry]).await?;
     ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let document: Value = serde_json::from_slice(&output.stdout)?;
     ensure!(document["source"]["image"]["digest"] == image.digest(), "another image");

@@ -108,6 +108,7 @@ fn plan(host: &str, data: &Path, secret: &str) -> Result<Plan> {
         data: data.to_owned(),
         watches: vec![Watch { refresh_registry: true, ..Watch::new(registry) }],
         // A short interval, for those who try what happens without events.
+        routes: Vec::new(),
         options: Options { interval: Duration::from_secs(10), ..Options::default() },
         endpoint: Some(EndpointPlan {
             address: String::new(),

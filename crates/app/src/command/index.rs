@@ -293,7 +293,7 @@ fn list(metadata: &ImageMetadata, declared: bool, writer: &mut dyn Write) -> io:
 }
 
 /// Writes beside the file and renames, so that nobody ever reads half a document.
-pub(super) fn write_file(path: &Path, document: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+pub(crate) fn write_file(path: &Path, document: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
     // A device or a pipe is written to; replacing it would be a surprise.
     if path.metadata().is_ok_and(|metadata| !metadata.is_file()) {
         let mut file = io::BufWriter::new(std::fs::OpenOptions::new().write(true).open(path)?);

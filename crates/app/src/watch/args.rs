@@ -9,6 +9,7 @@ use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser};
 
 use crate::flag::{self, Flag, Values};
+use crate::sinks::SinkArgs;
 use crate::telemetry::LogArgs;
 
 /// Flags of `supercargo-watch`.
@@ -31,21 +32,24 @@ pub(crate) struct WatchArgs {
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=604_800), env = "SUPERCARGO_INTERVAL", hide_env_values = true, value_name = "SECONDS")]
     pub(crate) interval: u64,
 
-    /// Organization at Docker Scout that the images are for. Nothing is uploaded yet: metadata is kept locally
+    /// Organization at Docker Scout that metadata is uploaded to [default: `supercargo config organization`]. By what is publicly known of its API
     #[arg(long, value_name = "NAME", env = "SUPERCARGO_ORG", hide_env_values = true, value_parser = NonEmptyStringValueParser::new())]
     pub(crate) org: Option<String>,
 
-    /// Create SBOMs and upload them. Nothing is uploaded yet, and images are indexed either way
+    /// Upload packages, too, and not only what the image itself is. Images are indexed either way
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "true", value_parser = flag::parse, value_name = "BOOL")]
     pub(crate) sbom: Flag,
 
-    /// Watch and index, and deliver nothing elsewhere
+    /// Watch and index, and say what would be delivered instead of delivering it
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", value_parser = flag::parse, value_name = "BOOL")]
     pub(crate) dry_run: Flag,
 
     /// Check the registries once, index what there is to do, and exit
     #[arg(long)]
     pub(crate) once: bool,
+
+    #[command(flatten)]
+    pub(crate) sinks: SinkArgs,
 
     #[command(flatten)]
     pub(crate) data: DataArgs,
@@ -80,6 +84,9 @@ pub(crate) struct ServerCommand {
     /// Seconds between checks for what events missed
     #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=604_800), env = "SUPERCARGO_INTERVAL", hide_env_values = true, value_name = "SECONDS")]
     pub(crate) interval: u64,
+
+    #[command(flatten)]
+    pub(crate) sinks: SinkArgs,
 
     #[command(flatten)]
     pub(crate) data: DataArgs,

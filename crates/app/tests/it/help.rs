@@ -16,6 +16,8 @@ fn of_the_operator() {
     insta::assert_snapshot!("packages", supercargo(["packages", "--help"]).out);
     insta::assert_snapshot!("search", supercargo(["search", "--help"]).out);
     insta::assert_snapshot!("doctor_help", supercargo(["doctor", "--help"]).out);
+    insta::assert_snapshot!("deliver", supercargo(["deliver", "--help"]).out);
+    insta::assert_snapshot!("deliveries", supercargo(["deliveries", "--help"]).out);
 }
 
 #[test]

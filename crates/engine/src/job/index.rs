@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use serde_json::json;
 use supercargo_registry::index::{BaseEvidence, BaseImage, Descriptor, Digest, ImageMetadata, Source};
 use supercargo_registry::{
     ErrorKind, ImageSet, PlatformImage, Registry, RegistryExt, RegistryImage, TagName, Target, media_type,
 };
 use supercargo_store::{
-    Change, ChildKind, DeliveryKind, Job, LedgerEntry, ManifestChild, RepositoryName, TagOrDigest, Verdict, Work,
+    Change, ChildKind, Job, LedgerEntry, ManifestChild, RepositoryName, TagOrDigest, Verdict, Work,
 };
 use tokio::time::Instant;
 
@@ -97,6 +96,7 @@ async fn expand(
     for child in &children {
         if known.get(child).is_some_and(is_settled) {
             outcome.notice(Progress::Known { repository: name.clone(), digest: child.clone() });
+            outcome.changes.extend(shared.tell_indexed(name, child));
             continue;
         }
         missing += 1;
@@ -123,6 +123,8 @@ async fn index(
     let digest = image.descriptor.digest().clone();
     outcome.flight = Some(shared.flights.board(&digest).await);
     if ledger(shared, std::slice::from_ref(&digest)).await?.get(&digest).is_some_and(is_settled) {
+        // It is new to this repository, or to a tag of it, and nothing but that is to be told.
+        outcome.changes.extend(shared.tell_indexed(name, &digest));
         outcome.notice(Progress::Known { repository: name.clone(), digest });
         return Ok(());
     }
@@ -144,8 +146,7 @@ async fn index(
     outcome.notice(indexed(name, &digest, &metadata, started));
     outcome.changes.push(Change::Image { repository: name.clone(), metadata: Box::new(metadata) });
     outcome.changes.push(line(shared, &digest, Verdict::Indexed));
-    let tags: Vec<_> = tags.iter().map(TagName::as_str).collect();
-    outcome.changes.extend(shared.deliveries(DeliveryKind::Indexed, name, &digest, &json!({ "tags": tags })));
+    outcome.changes.extend(shared.tell_indexed(name, &digest));
     Ok(())
 }
 

@@ -55,6 +55,9 @@ async fn complete(shared: &Shared, watch: &Watch, job: &Job, outcome: Outcome, p
         Ok(()) => {
             for notice in notices {
                 log(&notice);
+                if let (true, Progress::Indexed { repository, digest, .. }) = (shared.options.dry_run, &notice) {
+                    crate::delivery::rehearse(shared, repository, digest).await;
+                }
                 shared.monitor.tell(notice);
             }
         }

@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use serde_json::json;
 use supercargo_registry::ErrorKind;
 use supercargo_registry::index::Digest;
-use supercargo_store::{Change, DeliveryKind, Job, Lane, RepositoryName, TagOrDigest, Work};
+use supercargo_store::{Change, Job, Lane, RepositoryName, TagOrDigest, Work};
 
-use super::Outcome;
+use super::{Outcome, is_settled};
 use crate::failure::Trouble;
 use crate::reconcile::{Intent, RepositoryPass};
 use crate::shared::{Shared, target};
@@ -58,7 +57,8 @@ async fn found(
     let mut outcome = Outcome::default();
     // A manifest that is said to be deleted and is still there changes nothing.
     let TagOrDigest::Tag(tag) = reference else { return Ok(outcome) };
-    if shared.stored_tags(name).await?.get(tag) == Some(digest) {
+    let unchanged = shared.stored_tags(name).await?.get(tag) == Some(digest);
+    if unchanged {
         look_again(shared, job, &mut outcome);
     }
     outcome.changes.push(Change::TagSeen {
@@ -67,6 +67,11 @@ async fn found(
         digest: digest.clone(),
         pushed_at: None,
     });
+    // Nothing is new: not what it points at, and not what that is. What was given up is tried again.
+    let ledger = shared.store.ledger(shared.indexer.version(), std::slice::from_ref(digest)).await?;
+    if unchanged && ledger.get(digest).is_some_and(is_settled) {
+        return Ok(outcome);
+    }
     // By digest, so that all tags of one image lead to one job. What is known by then costs one request.
     let work = Work::Index { repository: name.clone(), reference: TagOrDigest::Digest(digest.clone()) };
     outcome.changes.push(Change::Enqueue(shared.job(work.clone(), job.lane)));
@@ -85,7 +90,7 @@ async fn gone(shared: &Shared, job: &Job, name: &RepositoryName, reference: &Tag
             };
             outcome.changes.push(Change::TagGone { repository: name.clone(), tag: tag.clone() });
             outcome.changes.push(Change::Enqueue(shared.job(manifest_of_gone_tag(name, digest), job.lane)));
-            outcome.changes.extend(shared.deliveries(DeliveryKind::Gone, name, digest, &json!({ "tag": tag })));
+            outcome.changes.extend(shared.tell_tag_gone(name, tag, digest));
         }
         TagOrDigest::Digest(digest) => {
             // Of no effect for what is not a manifest of ours: registries announce deleted blobs the same way.
@@ -96,7 +101,7 @@ async fn gone(shared: &Shared, job: &Job, name: &RepositoryName, reference: &Tag
             if tags.is_empty() && ledger.is_empty() {
                 return Ok(outcome);
             }
-            outcome.changes.extend(shared.deliveries(DeliveryKind::Gone, name, digest, &json!({ "tags": tags })));
+            outcome.changes.extend(shared.tell_gone(name, digest, tags.iter().copied()));
             // Its tags are gone with it, unless one of them was moved before: the registry knows.
             for tag in tags {
                 let reference = Some(TagOrDigest::Tag(tag.clone()));

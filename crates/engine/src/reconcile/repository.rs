@@ -4,10 +4,9 @@ use std::collections::{HashMap, HashSet};
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
-use serde_json::json;
 use supercargo_registry::index::Digest;
 use supercargo_registry::{ErrorKind, RegistryExt as _, Repository, Tag, TagName, Target};
-use supercargo_store::{Change, DeliveryKind, Lane, OnDead, RepositoryName, TagOrDigest, Work};
+use supercargo_store::{Change, Lane, OnDead, RepositoryName, TagOrDigest, Work};
 
 use super::look::{Look, Turn};
 use crate::failure::Trouble;
@@ -184,6 +183,7 @@ impl<'a> RepositoryPass<'a> {
         let digests: Vec<Digest> = candidates.iter().map(|found| found.digest.clone()).collect();
         let ledger = self.shared.store.ledger(self.shared.indexer.version(), &digests).await?;
         let here: HashSet<&Digest> = stored.values().collect();
+        let mut moved = Vec::new();
         for found in candidates {
             let settled = ledger.get(&found.digest).is_some_and(is_settled);
             let changed = !unchanged(&found);
@@ -198,7 +198,13 @@ impl<'a> RepositoryPass<'a> {
                 });
             }
             // What is indexed, and known in this very repository, needs its pointer moved and no more.
-            if self.intent.note_only && changed_first_time(stored, &found) || settled && here.contains(&found.digest) {
+            if self.intent.note_only && changed_first_time(stored, &found) {
+                continue;
+            }
+            if settled && here.contains(&found.digest) {
+                if changed {
+                    moved.push(found.digest);
+                }
                 continue;
             }
             let lane = if changed { self.intent.lane } else { Lane::Backfill };
@@ -208,6 +214,16 @@ impl<'a> RepositoryPass<'a> {
             batch.push(Change::Enqueue(self.shared.job(work.clone(), lane).with_on_dead(on_dead)));
             self.shared.monitor.tell(Progress::Queued { work, lane });
         }
+        self.tell_moved(&moved, batch).await
+    }
+
+    /// Tells of tags that lead to something known now: nothing is indexed, and yet something is new.
+    async fn tell_moved(&self, moved: &[Digest], batch: &mut Vec<Change>) -> Result<(), Trouble> {
+        if moved.is_empty() || self.shared.routes.is_empty() {
+            return Ok(());
+        }
+        let images = self.shared.images_behind(&self.name, moved).await?;
+        batch.extend(images.iter().flat_map(|image| self.shared.tell_indexed(&self.name, image)));
         Ok(())
     }
 
@@ -223,7 +239,7 @@ impl<'a> RepositoryPass<'a> {
         batch.push(Change::TagGone { repository: self.name.clone(), tag: tag.to_string() });
         let job = self.shared.job(manifest_of_gone_tag(&self.name, digest), self.intent.lane);
         batch.push(Change::Enqueue(job));
-        batch.extend(self.shared.deliveries(DeliveryKind::Gone, &self.name, digest, &json!({ "tag": tag.as_str() })));
+        batch.extend(self.shared.tell_tag_gone(&self.name, tag.as_str(), digest));
         let reference = Some(TagOrDigest::Tag(tag.to_string()));
         self.shared.monitor.tell(Progress::Gone { repository: self.name.clone(), reference });
     }
@@ -247,7 +263,8 @@ impl<'a> RepositoryPass<'a> {
         }
         let mut changes = vec![Change::RepositoryGone { repository: self.name.clone() }];
         for digest in stored.values().collect::<HashSet<_>>() {
-            changes.extend(self.shared.deliveries(DeliveryKind::Gone, &self.name, digest, &json!({})));
+            let tags = stored.iter().filter(|(_, pointer)| *pointer == digest).map(|(tag, _)| tag);
+            changes.extend(self.shared.tell_gone(&self.name, digest, tags));
         }
         self.commit(changes).await?;
         self.shared.monitor.tell(Progress::Gone { repository: self.name.clone(), reference: None });

@@ -2,11 +2,16 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests: a panic there is the report")]
 
 mod deletes;
+mod delivery;
 mod events;
 mod failures;
+#[cfg(feature = "files")]
+mod files;
 mod first_run;
 mod images;
 mod lifecycle;
 mod over_http;
 mod polling;
+mod recorder;
+mod sinks;
 mod support;

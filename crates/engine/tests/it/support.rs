@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use futures_util::FutureExt as _;
 use futures_util::stream::{self, BoxStream, StreamExt as _};
 use jiff::Timestamp;
-use supercargo_engine::{Backoff, Engine, ImageIndexer, Options, RetryPolicy, Summary, Watch};
+use supercargo_engine::{Backoff, Engine, EngineBuilder, ImageIndexer, Options, RetryPolicy, Route, Summary, Watch};
 use supercargo_registry::index::{ImageMetadata, ImageSource, Indexer};
 use supercargo_registry::{
     Blob, Capabilities, Descriptor, Digest, Error, ErrorKind, ManifestDocument, MemoryRegistry, Referrer, Registry,
@@ -253,6 +253,7 @@ pub(crate) struct Ship {
     pub(crate) indexer: Arc<Gated>,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) options: Options,
+    pub(crate) routes: Vec<Route>,
 }
 
 impl Ship {
@@ -274,7 +275,7 @@ impl Ship {
             },
             ..Options::default()
         };
-        Self { registry: Switched::new(), indexer: Gated::open(), store, options }
+        Self { registry: Switched::new(), indexer: Gated::open(), store, options, routes: Vec::new() }
     }
 
     pub(crate) fn watch(&self) -> Watch {
@@ -287,11 +288,10 @@ impl Ship {
     }
 
     pub(crate) fn engine_with(&self, watch: Watch) -> Engine {
-        Engine::builder(Arc::clone(&self.store), Arc::clone(&self.indexer) as Arc<dyn ImageIndexer>)
+        let builder = Engine::builder(Arc::clone(&self.store), Arc::clone(&self.indexer) as Arc<dyn ImageIndexer>)
             .with_watch(watch)
-            .with_options(self.options.clone())
-            .build()
-            .unwrap()
+            .with_options(self.options.clone());
+        self.routes.iter().cloned().fold(builder, EngineBuilder::with_route).build().unwrap()
     }
 
     /// One pass and all that follows, by a fresh engine.

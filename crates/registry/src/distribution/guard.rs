@@ -17,6 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 
+use super::outbound::Destinations;
 use super::transport::find_cause;
 use crate::secret::redacted;
 use crate::{Error, ErrorKind, Result};
@@ -44,6 +45,8 @@ impl Resolver for SystemResolver {
 /// How far an address reaches. The order is that of trust: whoever is at home in one may be led to the later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Reach {
+    /// Wherever it likes: of whoever is led, never of an address.
+    Everywhere,
     /// This machine.
     Loopback,
     /// This site: RFC 1918, unique local, carrier-grade NAT.
@@ -105,7 +108,8 @@ impl Reach {
         match target {
             Self::Public => true,
             Self::Loopback | Self::Private => self <= target,
-            Self::LinkLocal | Self::Nowhere => false,
+            Self::LinkLocal | Self::Nowhere => self == Self::Everywhere,
+            Self::Everywhere => false,
         }
     }
 }
@@ -138,6 +142,17 @@ impl Guard {
         let trusted = trusted.iter().map(|host| without_port(host).to_ascii_lowercase()).collect();
         let proxy = proxy.map(str::to_ascii_lowercase);
         Self { home: host_of(base), trusted, proxy, resolver, reach: Mutex::new(reach) }
+    }
+
+    /// A guard for addresses that belong to no registry.
+    pub(crate) fn fixed(destinations: Destinations, trusted: &[String], resolver: Arc<dyn Resolver>) -> Self {
+        let reach = match destinations {
+            Destinations::Public => Reach::Public,
+            Destinations::Private => Reach::Loopback,
+            Destinations::Everywhere => Reach::Everywhere,
+        };
+        let trusted = trusted.iter().map(|host| without_port(host).to_ascii_lowercase()).collect();
+        Self { home: String::new(), trusted, resolver, reach: Mutex::new(Some(reach)) }
     }
 
     /// Refuses an address that is written as a number. Names are checked when they are resolved.
@@ -237,6 +252,10 @@ impl Forbidden {
         Error::new(ErrorKind::Refused, format!("connect to {}", redacted(url)))
             .with_source(self.clone())
             .with_hint(hint)
+    }
+
+    pub(crate) fn address(&self) -> IpAddr {
+        self.address
     }
 
     /// The refusal among an error's causes.

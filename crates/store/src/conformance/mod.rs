@@ -134,6 +134,10 @@ pub fn cases() -> Vec<(&'static str, Case)> {
             deliveries_are_leased,
             deliveries_are_given_up_and_retried,
             the_same_delivery_is_one_row,
+            fresh_deliveries_go_before_a_backfill,
+            each_tag_is_a_delivery_of_its_own,
+            attempts_of_one_round_are_told_apart_from_new_requests,
+            outboxes_are_counted,
         }
         upkeep::{
             layers_are_cached,

@@ -139,6 +139,8 @@ pub(super) async fn retention_removes_what_is_old_only(subject: &Subject) -> Out
 
 fn new_delivery() -> crate::NewDelivery {
     crate::NewDelivery {
+        lane: crate::Lane::Push,
+        tag: None,
         sink: "scout".to_owned(),
         kind: crate::DeliveryKind::Gone,
         subject: digest(1),

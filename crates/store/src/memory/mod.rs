@@ -27,7 +27,7 @@ use crate::job::{
     Claim, Disposition, Enqueued, Failure, Job, JobFilter, JobId, JobRecord, JobState, Lane, LaneStats, Lease, NewJob,
 };
 use crate::ledger::LedgerEntry;
-use crate::outbox::{Delivery, DeliveryFilter, DeliveryId, DeliveryLease, DeliveryRecord};
+use crate::outbox::{Delivery, DeliveryFilter, DeliveryId, DeliveryLease, DeliveryRecord, NewDelivery, SinkStats};
 use crate::page::{Cursor, Listing, Page};
 use crate::store::Store;
 use crate::upkeep::{Pruned, Retention, Usage};
@@ -336,15 +336,17 @@ impl Store for MemoryStore {
         state.deliveries.values_mut().for_each(|row| row.life.sweep(now));
         let wanted = |row: &&mut DeliveryRow| row.life.is_ready(now) && row.request.sink == sink;
         let mut ready: Vec<_> = state.deliveries.values_mut().filter(wanted).collect();
-        ready.sort_by_key(|row| (row.life.run_at, row.life.id));
+        ready.sort_by_key(|row| (row.life.lane, row.life.run_at, row.life.id));
         ready.truncate(limit as usize);
         ready
             .into_iter()
             .map(|row| {
                 row.life.claim(worker, lease, now);
+                row.request.lane = lane(&row.life);
                 Ok(Delivery {
                     lease: DeliveryLease { delivery: DeliveryId(row.life.id), epoch: row.life.epoch },
                     request: row.request.clone(),
+                    round: row.round,
                     attempt: row.life.attempt,
                     last_error: reason(&row.life.error),
                     created_at: timestamp(row.life.created_at)?,
@@ -379,10 +381,16 @@ impl Store for MemoryStore {
         if retried { Ok(()) } else { Err(no_dead_letter("retry delivery", delivery)) }
     }
 
+    async fn outbox_stats(&self) -> Result<Vec<SinkStats>> {
+        let now = self.now();
+        Ok(self.state().outbox_stats(now))
+    }
+
     async fn deliveries(&self, filter: &DeliveryFilter, page: &Page) -> Result<Listing<DeliveryRecord>> {
         let wanted = |row: &DeliveryRow| {
             filter.state.is_none_or(|state| state == row.life.state)
                 && filter.sink.as_ref().is_none_or(|sink| *sink == row.request.sink)
+                && filter.id.is_none_or(|id| id.0 == row.life.id)
         };
         newest(&self.state().deliveries, page, wanted, delivery_record)
     }
@@ -449,8 +457,9 @@ fn delivery_record(row: &DeliveryRow) -> Result<DeliveryRecord> {
     let life = &row.life;
     Ok(DeliveryRecord {
         id: DeliveryId(life.id),
-        request: row.request.clone(),
+        request: NewDelivery { lane: lane(life), ..row.request.clone() },
         state: life.state,
+        round: row.round,
         attempt: life.attempt,
         run_at: timestamp(life.run_at)?,
         last_error: reason(&life.error),

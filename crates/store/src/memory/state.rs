@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use supercargo_index::{Digest, ImageMetadata};
 
@@ -14,7 +15,7 @@ use crate::inventory::{Away, ManifestState, RegistryState, RepositoryState, TagS
 use crate::job::{Enqueued, JobId, JobState, Lane, NewJob, OnDead, Work};
 use crate::ledger::LedgerEntry;
 use crate::name::{Reason, RepositoryName};
-use crate::outbox::NewDelivery;
+use crate::outbox::{NewDelivery, SinkStats};
 use crate::rows::{self, PackageRow};
 
 #[derive(Debug, Default)]
@@ -45,6 +46,7 @@ pub(super) struct JobRow {
 pub(super) struct DeliveryRow {
     pub(super) life: Life,
     pub(super) request: NewDelivery,
+    pub(super) round: u64,
 }
 
 #[derive(Debug)]
@@ -336,24 +338,65 @@ impl State {
         let key = delivery.dedupe_key();
         let Some(row) = self.deliveries.values_mut().find(|row| row.life.is_live(&key)) else {
             let id = self.number();
-            let life = Life::new(id, key, 0, delivery.max_attempts, now, now);
-            self.deliveries.insert(id, DeliveryRow { life, request: delivery });
+            let life = Life::new(id, key, delivery.lane.rank(), delivery.max_attempts, now, now);
+            self.deliveries.insert(id, DeliveryRow { life, request: delivery, round: 1 });
             return;
         };
-        row.life.max_attempts = delivery.max_attempts.max(1);
+        let (life, rank) = (&mut row.life, delivery.lane.rank());
+        let fresh = delivery.lane == Lane::Push;
+        row.round += 1;
+        life.max_attempts = delivery.max_attempts.max(1);
         row.request = delivery;
-        match row.life.state {
-            JobState::Running => row.life.again = Some(0),
+        match life.state {
+            JobState::Running => life.again = Some(life.again.unwrap_or(rank).min(rank)),
             JobState::Dead => {
-                row.life.attempt = 0;
-                row.life.queue(now, now);
+                life.attempt = 0;
+                life.lane = rank;
+                life.queue(now, now);
             }
             JobState::Queued | JobState::Done => {
-                row.life.attempt = 0;
-                row.life.run_at = row.life.run_at.min(now);
-                row.life.changed_at = now;
+                if fresh {
+                    life.attempt = 0;
+                }
+                if fresh || life.error.is_none() {
+                    life.run_at = life.run_at.min(now);
+                }
+                life.lane = life.lane.min(rank);
+                life.changed_at = now;
             }
         }
+    }
+
+    pub(super) fn outbox_stats(&self, now: i64) -> Vec<SinkStats> {
+        let mut all: BTreeMap<&str, SinkStats> = BTreeMap::new();
+        let mut oldest: BTreeMap<&str, i64> = BTreeMap::new();
+        for row in self.deliveries.values().filter(|row| row.life.state != JobState::Done) {
+            let sink = row.request.sink.as_str();
+            let stats = all.entry(sink).or_insert_with(|| SinkStats {
+                sink: sink.to_owned(),
+                ready: 0,
+                delayed: 0,
+                running: 0,
+                dead: 0,
+                oldest: None,
+            });
+            match row.life.state {
+                JobState::Queued if row.life.run_at <= now => stats.ready += 1,
+                JobState::Queued => stats.delayed += 1,
+                JobState::Running => stats.running += 1,
+                JobState::Dead | JobState::Done => stats.dead += 1,
+            }
+            if row.life.state != JobState::Dead {
+                let at = oldest.entry(sink).or_insert(row.life.created_at);
+                *at = (*at).min(row.life.created_at);
+            }
+        }
+        for (sink, at) in oldest {
+            if let Some(stats) = all.get_mut(sink) {
+                stats.oldest = u64::try_from(now - at).ok().map(Duration::from_millis);
+            }
+        }
+        all.into_values().collect()
     }
 }
 

@@ -29,6 +29,7 @@ const NOW: &str = "SELECT CAST(round(unixepoch('subsec') * 1000) AS INTEGER)";
 const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "first", include_str!("../../migrations/sqlite/0001_first.sql")),
     (2, "chains", include_str!("../../migrations/sqlite/0002_chains.sql")),
+    (3, "delivery lanes", include_str!("../../migrations/sqlite/0003_delivery_lanes.sql")),
 ];
 
 pub(super) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

@@ -24,11 +24,12 @@ pub(super) const AGAIN_FRESH: i64 = 0;
 
 impl Leased {
     fn sql(self, template: &str) -> AssertSqlSafe<String> {
-        let (table, requeue) = match self {
-            // Jobs that were asked for again while they ran take the more urgent of the two lanes.
-            Self::Jobs => ("jobs", "lane = min(lane, coalesce(again, lane)),"),
-            Self::Deliveries => ("deliveries", ""),
+        let table = match self {
+            Self::Jobs => "jobs",
+            Self::Deliveries => "deliveries",
         };
+        // Rows that were asked for again while they ran take the more urgent of the two lanes.
+        let requeue = "lane = min(lane, coalesce(again, lane)),";
         AssertSqlSafe(template.replace("{table}", table).replace("{requeue}", requeue))
     }
 
@@ -203,11 +204,12 @@ impl Leased {
         Ok(done.rows_affected())
     }
 
-    /// Queues a dead row again. Whether there was one.
+    /// Queues a dead row again, as urgently as a push. Whether there was one.
     pub(super) async fn retry(self, tx: &mut Tx<'_>, id: i64) -> Result<bool> {
         let now = tx.now;
         let done = sqlx::query(self.sql(
-            "UPDATE {table} SET state = 'queued', attempt = 0, run_at = ?1, changed_at = ?1, finished_at = NULL
+            "UPDATE {table} SET
+                state = 'queued', lane = 0, attempt = 0, run_at = ?1, changed_at = ?1, finished_at = NULL
             WHERE id = ?2 AND state = 'dead'",
         ))
         .bind(now)

@@ -37,7 +37,7 @@ use crate::inventory::{
 };
 use crate::job::{Claim, Disposition, Enqueued, Failure, Job, JobFilter, JobId, JobRecord, LaneStats, Lease, NewJob};
 use crate::ledger::LedgerEntry;
-use crate::outbox::{Delivery, DeliveryFilter, DeliveryId, DeliveryLease, DeliveryRecord};
+use crate::outbox::{Delivery, DeliveryFilter, DeliveryId, DeliveryLease, DeliveryRecord, SinkStats};
 use crate::page::{Listing, Page};
 use crate::store::Store;
 use crate::upkeep::{Pruned, Retention, Usage};
@@ -296,7 +296,7 @@ impl Store for SqliteStore {
 
     async fn retry(&self, job: JobId) -> Result<()> {
         const OPERATION: &str = "retry job";
-        let found = self.write(OPERATION, move |tx| Box::pin(queue::retry(tx, job))).await?;
+        let found = self.write(OPERATION, move |tx| Box::pin(Leased::Jobs.retry(tx, job.0))).await?;
         if !found {
             return Err(no_dead_letter(OPERATION, job));
         }
@@ -482,6 +482,18 @@ impl Store for SqliteStore {
         }
         self.wakes.deliveries.ring();
         Ok(())
+    }
+
+    async fn outbox_stats(&self) -> Result<Vec<SinkStats>> {
+        let clock = self.database.clone();
+        self.database
+            .read("count deliveries", |connection| {
+                Box::pin(async move {
+                    let now = clock.now(connection).await?;
+                    outbox::stats(connection, now).await
+                })
+            })
+            .await
     }
 
     async fn deliveries(&self, filter: &DeliveryFilter, page: &Page) -> Result<Listing<DeliveryRecord>> {

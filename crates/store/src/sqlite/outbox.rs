@@ -7,15 +7,18 @@ use sqlx::sqlite::SqliteRow;
 
 use super::connection::Tx;
 use super::leased::{AGAIN_FRESH, Leased};
+use super::queue::lane;
 use super::sql::{Fields, SqlResult, json};
 use crate::clock::millis;
 use crate::error::Result;
 use crate::job::JobState;
-use crate::outbox::{Delivery, DeliveryFilter, DeliveryId, DeliveryKind, DeliveryLease, DeliveryRecord, NewDelivery};
+use crate::outbox::{
+    Delivery, DeliveryFilter, DeliveryId, DeliveryKind, DeliveryLease, DeliveryRecord, NewDelivery, SinkStats,
+};
 use crate::page::{Cursor, Listing, Page};
 
-/// A delivery that waits or was given up takes the newer request's details and starts anew; one that runs will
-/// run again with them.
+/// A delivery that waits or was given up takes the newer request's details and, if that is fresh, starts anew; one
+/// that runs will run again with them.
 pub(super) async fn enqueue(tx: &mut Tx<'_>, delivery: &NewDelivery) -> Result<()> {
     let key = delivery.dedupe_key();
     let details = json(&delivery.details)?;
@@ -25,17 +28,25 @@ pub(super) async fn enqueue(tx: &mut Tx<'_>, delivery: &NewDelivery) -> Result<(
             "UPDATE deliveries SET
                 details = ?2,
                 max_attempts = ?3,
-                again = CASE WHEN state = 'running' THEN ?4 END,
-                attempt = CASE WHEN state = 'running' THEN attempt ELSE 0 END,
-                run_at = CASE WHEN state = 'running' THEN run_at WHEN state = 'dead' THEN ?1 ELSE min(run_at, ?1) END,
+                round = round + 1,
+                again = CASE WHEN state = 'running' THEN min(coalesce(again, ?4), ?4) END,
+                attempt = CASE
+                    WHEN state = 'dead' OR (state = 'queued' AND ?4 = ?5) THEN 0
+                    ELSE attempt END,
+                run_at = CASE
+                    WHEN state = 'dead' THEN ?1
+                    WHEN state = 'queued' AND (?4 = ?5 OR error_at IS NULL) THEN min(run_at, ?1)
+                    ELSE run_at END,
+                lane = CASE WHEN state = 'dead' THEN ?4 WHEN state = 'queued' THEN min(lane, ?4) ELSE lane END,
                 changed_at = CASE WHEN state = 'running' THEN changed_at ELSE ?1 END,
                 finished_at = NULL,
                 state = CASE WHEN state = 'dead' THEN 'queued' ELSE state END
-            WHERE id = ?5",
+            WHERE id = ?6",
         )
         .bind(now)
         .bind(details)
         .bind(delivery.max_attempts.max(1))
+        .bind(delivery.lane.rank())
         .bind(AGAIN_FRESH)
         .bind(id)
         .execute(tx.connection())
@@ -45,8 +56,8 @@ pub(super) async fn enqueue(tx: &mut Tx<'_>, delivery: &NewDelivery) -> Result<(
     }
     sqlx::query(
         "INSERT INTO deliveries (sink, kind, subject, registry, repository, details, dedupe_key, state, max_attempts,
-            run_at, changed_at, created_at)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 'queued', ?8, ?9, ?9, ?9)",
+            run_at, changed_at, created_at, lane, tag)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 'queued', ?8, ?9, ?9, ?9, ?10, ?11)",
     )
     .bind(&delivery.sink)
     .bind(delivery.kind.as_str())
@@ -57,6 +68,8 @@ pub(super) async fn enqueue(tx: &mut Tx<'_>, delivery: &NewDelivery) -> Result<(
     .bind(key)
     .bind(delivery.max_attempts.max(1))
     .bind(now)
+    .bind(delivery.lane.rank())
+    .bind(&delivery.tag)
     .execute(tx.connection())
     .await
     .sql()?;
@@ -83,7 +96,7 @@ pub(super) async fn claim(
         WHERE id IN (
             SELECT id FROM deliveries
             WHERE state = 'queued' AND sink = ?4 AND run_at <= ?1
-            ORDER BY run_at, id
+            ORDER BY lane, run_at, id
             LIMIT ?5
         )
         RETURNING *",
@@ -96,9 +109,11 @@ pub(super) async fn claim(
     .fetch_all(tx.connection())
     .await
     .sql()?;
-    let mut deliveries =
-        rows.iter().map(|row| Ok((Fields(row).int("run_at")?, claimed(row)?))).collect::<Result<Vec<_>>>()?;
-    deliveries.sort_by_key(|(run_at, delivery)| (*run_at, delivery.lease.delivery));
+    let mut deliveries = rows
+        .iter()
+        .map(|row| Ok(((Fields(row).int("lane")?, Fields(row).int("run_at")?), claimed(row)?)))
+        .collect::<Result<Vec<_>>>()?;
+    deliveries.sort_by_key(|(order, delivery)| (*order, delivery.lease.delivery));
     Ok(deliveries.into_iter().map(|(_, delivery)| delivery).collect())
 }
 
@@ -111,12 +126,14 @@ pub(super) async fn list(
     let rows = sqlx::query(
         "SELECT * FROM deliveries
         WHERE (?1 IS NULL OR state = ?1) AND (?2 IS NULL OR sink = ?2) AND (?3 IS NULL OR id < ?3)
+            AND (?5 IS NULL OR id = ?5)
         ORDER BY id DESC LIMIT ?4",
     )
     .bind(filter.state.map(JobState::as_str))
     .bind(&filter.sink)
     .bind(after)
     .bind(super::fetch(page))
+    .bind(filter.id.map(|id| id.0))
     .fetch_all(connection)
     .await
     .sql()?;
@@ -124,12 +141,43 @@ pub(super) async fn list(
     Ok(Listing::cut(deliveries, page, |delivery| Cursor::new([&delivery.id])))
 }
 
+pub(super) async fn stats(connection: &mut SqliteConnection, now: i64) -> Result<Vec<SinkStats>> {
+    let rows = sqlx::query(
+        "SELECT sink,
+            count(*) FILTER (WHERE state = 'queued' AND run_at <= ?1) AS ready,
+            count(*) FILTER (WHERE state = 'queued' AND run_at > ?1) AS delayed,
+            count(*) FILTER (WHERE state = 'running') AS running,
+            count(*) FILTER (WHERE state = 'dead') AS dead,
+            min(created_at) FILTER (WHERE state <> 'dead') AS oldest
+        FROM deliveries WHERE state <> 'done' GROUP BY sink ORDER BY sink",
+    )
+    .bind(now)
+    .fetch_all(connection)
+    .await
+    .sql()?;
+    let stats = |row: &SqliteRow| {
+        let fields = Fields(row);
+        let oldest = fields.optional_int("oldest")?.and_then(|at| u64::try_from(now - at).ok());
+        Ok(SinkStats {
+            sink: fields.text("sink")?,
+            ready: fields.count("ready")?,
+            delayed: fields.count("delayed")?,
+            running: fields.count("running")?,
+            dead: fields.count("dead")?,
+            oldest: oldest.map(Duration::from_millis),
+        })
+    };
+    rows.iter().map(stats).collect()
+}
+
 fn request(fields: &Fields<'_>) -> Result<NewDelivery> {
     Ok(NewDelivery {
         sink: fields.text("sink")?,
+        lane: lane(fields)?,
         kind: fields.word("kind", DeliveryKind::parse)?,
         subject: fields.digest("subject")?,
         repository: fields.repository()?,
+        tag: fields.optional_text("tag")?,
         details: fields.json("details")?,
         max_attempts: fields.count("max_attempts")?,
     })
@@ -140,6 +188,7 @@ fn claimed(row: &SqliteRow) -> Result<Delivery> {
     Ok(Delivery {
         lease: DeliveryLease { delivery: DeliveryId(fields.int("id")?), epoch: fields.int("lease_epoch")? },
         request: request(&fields)?,
+        round: fields.count("round")?,
         attempt: fields.count("attempt")?,
         last_error: fields.reason("error")?,
         created_at: fields.time("created_at")?,
@@ -153,6 +202,7 @@ fn record(row: &SqliteRow) -> Result<DeliveryRecord> {
         id: DeliveryId(fields.int("id")?),
         request: request(&fields)?,
         state: fields.word("state", JobState::parse)?,
+        round: fields.count("round")?,
         attempt: fields.count("attempt")?,
         run_at: fields.time("run_at")?,
         last_error: fields.reason("error")?,

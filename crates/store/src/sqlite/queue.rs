@@ -160,20 +160,9 @@ fn claimed(row: &SqliteRow) -> Result<Job> {
     })
 }
 
-fn lane(fields: &Fields<'_>) -> Result<Lane> {
+pub(super) fn lane(fields: &Fields<'_>) -> Result<Lane> {
     let rank = fields.int("lane")?;
     Lane::from_rank(rank).ok_or_else(|| unreadable("lane", rank))
-}
-
-/// As urgently as a push.
-pub(super) async fn retry(tx: &mut Tx<'_>, id: JobId) -> Result<bool> {
-    sqlx::query("UPDATE jobs SET lane = ?1 WHERE id = ?2 AND state = 'dead'")
-        .bind(Lane::Push.rank())
-        .bind(id.0)
-        .execute(tx.connection())
-        .await
-        .sql()?;
-    Leased::Jobs.retry(tx, id.0).await
 }
 
 pub(super) async fn list(
