@@ -72,17 +72,19 @@ impl Tokens {
         if let Some(token) = known.as_ref().filter(|token| Instant::now() < token.renew_at) {
             return Ok(token.clone());
         }
-        match self.exchange(&mut state, exchange).await {
-            // It is renewed ahead of time; a sign-in that is down for a minute need not be noticed.
-            Err(error) if error.is_retryable() => match known.filter(|token| Instant::now() < token.expires_at) {
-                Some(token) => {
-                    debug!(%error, "the access token could not be renewed yet");
-                    Ok(token)
-                }
-                None => Err(error),
-            },
-            other => other,
-        }
+        let error = match self.exchange(&mut state, exchange).await {
+            // Credentials that are no good any more are told at once.
+            Err(error) if error.kind() != ErrorKind::Unauthorized => error,
+            other => return other,
+        };
+        // It is renewed ahead of time; a sign-in that is down for a minute need not be noticed.
+        let now = Instant::now();
+        let Some(mut token) = known.filter(|token| now < token.expires_at) else { return Err(error) };
+        debug!(%error, "the access token could not be renewed yet");
+        // Those who come meanwhile need not all find out by themselves.
+        token.renew_at = now + (token.expires_at - now) / 4;
+        state.token = Some(token.clone());
+        Ok(token)
     }
 
     /// Another token than `rejected`; `None` if there is no other to be had.
