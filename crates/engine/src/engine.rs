@@ -9,11 +9,12 @@ use supercargo_store::Store;
 use tokio::sync::broadcast;
 
 use crate::health::Health;
+use crate::intake::{Batcher, Inbox};
 use crate::monitor::Monitor;
 use crate::run::{Mode, drive};
 use crate::shared::{Flights, Shared};
 use crate::{
-    Clock, Error, ErrorKind, ImageIndexer, Intake, Options, Progress, Result, Status, Summary, SystemClock, Watch,
+    Clock, Documents, Error, ErrorKind, ImageIndexer, Intake, Options, Progress, PublicDocuments, Result, Status, Summary, SystemClock, Watch,
 };
 
 /// Watches registries and indexes what is pushed to them. Cheap to clone; clones are one engine.
@@ -26,7 +27,14 @@ pub struct Engine {
 impl Engine {
     /// An engine on a store.
     pub fn builder(store: Arc<dyn Store>, indexer: Arc<dyn ImageIndexer>) -> EngineBuilder {
-        EngineBuilder { store, indexer, watches: Vec::new(), options: Options::default(), clock: Arc::new(SystemClock) }
+        EngineBuilder {
+            store,
+            indexer,
+            watches: Vec::new(),
+            options: Options::default(),
+            clock: Arc::new(SystemClock),
+            documents: Arc::new(PublicDocuments::default()),
+        }
     }
 
     /// Watches until `shutdown` resolves, then ends in order: takes no more deliveries and claims no more jobs, lets
@@ -115,6 +123,7 @@ pub struct EngineBuilder {
     watches: Vec<Watch>,
     options: Options,
     clock: Arc<dyn Clock>,
+    documents: Arc<dyn Documents>,
 }
 
 impl EngineBuilder {
@@ -136,6 +145,13 @@ impl EngineBuilder {
     #[must_use]
     pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
+        self
+    }
+
+    /// Fetches the documents that event sources need by this.
+    #[must_use]
+    pub fn with_documents(mut self, documents: Arc<dyn Documents>) -> Self {
+        self.documents = documents;
         self
     }
 
@@ -172,6 +188,7 @@ impl EngineBuilder {
             return Err(Error::new(ErrorKind::Configuration, format!("set up the engine: {}", problems.join("; "))));
         }
         let monitor = Monitor::new(watches.keys().map(String::as_str));
+        let inbox = Inbox::new(Batcher::new(Arc::clone(&self.store)), self.documents);
         let shared = Shared {
             store: self.store,
             indexer: self.indexer,
@@ -179,6 +196,7 @@ impl EngineBuilder {
             options: self.options,
             clock: self.clock,
             monitor,
+            inbox,
             health: Health::default(),
             flights: Flights::default(),
         };

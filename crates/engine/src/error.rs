@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What went wrong, in the one word that callers branch on.
@@ -18,6 +19,10 @@ pub enum ErrorKind {
     Running,
     /// The registry or the repository is not watched.
     NotWatched,
+    /// Too much is under way; the same call may succeed in a moment.
+    Overloaded,
+    /// A document that decides about a delivery could not be had.
+    Document,
 }
 
 impl ErrorKind {
@@ -29,6 +34,8 @@ impl ErrorKind {
             Self::Stopping => "stopping",
             Self::Running => "running",
             Self::NotWatched => "not-watched",
+            Self::Overloaded => "overloaded",
+            Self::Document => "document",
         }
     }
 }
@@ -49,13 +56,32 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
     pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        let retryable = matches!(kind, ErrorKind::Stopping);
+        let retryable = matches!(kind, ErrorKind::Stopping | ErrorKind::Overloaded);
         Self { kind, message: message.into(), retryable, source: None }
     }
 
     pub(crate) fn store(operation: &str, source: supercargo_store::Error) -> Self {
         Self {
             kind: ErrorKind::Store,
+            message: operation.to_owned(),
+            retryable: source.is_retryable(),
+            source: Some(Box::new(source)),
+        }
+    }
+
+    /// An error of the store that several calls fail with.
+    pub(crate) fn shared(operation: &str, source: Arc<supercargo_store::Error>) -> Self {
+        Self {
+            kind: ErrorKind::Store,
+            message: operation.to_owned(),
+            retryable: source.is_retryable(),
+            source: Some(Box::new(source)),
+        }
+    }
+
+    pub(crate) fn document(operation: &str, source: supercargo_registry::Error) -> Self {
+        Self {
+            kind: ErrorKind::Document,
             message: operation.to_owned(),
             retryable: source.is_retryable(),
             source: Some(Box::new(source)),

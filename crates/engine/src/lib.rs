@@ -64,7 +64,7 @@ pub use clock::{Clock, SystemClock};
 pub use engine::{Engine, EngineBuilder};
 pub use error::{Error, ErrorKind, Result};
 pub use indexing::ImageIndexer;
-pub use intake::{Intake, Receipt, Received};
+pub use intake::{Documents, Intake, PublicDocuments, Receipt, Received, Replayed};
 pub use monitor::{Counters, LastError, RegistryStatus, RunningJob, Status, Summary, Unreached};
 pub use options::{Options, RetryPolicy};
 pub use progress::{PassSummary, Progress};

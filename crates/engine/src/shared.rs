@@ -14,6 +14,7 @@ use tracing::{debug, info, warn};
 
 use crate::failure::{Blame, Class, Trouble};
 use crate::health::Health;
+use crate::intake::Inbox;
 use crate::monitor::Monitor;
 use crate::{Clock, ImageIndexer, LastError, Options, Progress, Watch};
 
@@ -24,6 +25,7 @@ pub(crate) struct Shared {
     pub(crate) options: Options,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) monitor: Monitor,
+    pub(crate) inbox: Inbox,
     pub(crate) health: Health,
     pub(crate) flights: Flights,
 }
