@@ -19,7 +19,7 @@ fn target(name: &'static str) -> Option<Target> {
             let mut headers = HeaderMap::new();
             let media_type = "application/vnd.docker.distribution.events.v2+json";
             headers.insert("content-type", HeaderValue::from_static(media_type));
-            let request = Request { method: &Method::POST, headers: &headers, query: None, body };
+            let request = Request::new(&Method::POST, &headers, body, jiff::Timestamp::UNIX_EPOCH);
             if let Verdict::Events(events) = source.receive(&request).verdict {
                 assert!(!events.is_empty());
             }

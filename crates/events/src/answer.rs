@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
-use crate::RegistryEvent;
+use crate::{Document, RegistryEvent, SetupNotice};
 
 /// What came of a delivery.
 #[derive(Clone, Debug)]
@@ -35,14 +35,22 @@ impl Reception {
 pub enum Verdict {
     /// Things that happened at a registry. At least one.
     Events(Vec<RegistryEvent>),
+    /// The deployment of an integration tells how far it is.
+    Setup(SetupNotice),
     /// The sender checks the endpoint; the answer is all it wants.
     Handshake,
+    /// Authentic, and the sender waits for its address to be asked for, once. The answer is sent after that; if
+    /// it cannot be had, the sender gets [`Answer::unavailable`] and tries again.
+    Confirm(Document),
+    /// Not decided: it takes a document that the source does not have, or has no more.
+    /// See [`Source::receive`](crate::Source::receive).
+    Needs(Document),
     /// Authentic and of no interest (a pull, a blob upload), with the reason.
     Ignored(String),
     /// Authentic, and not understood. It is kept for a person to look at, and answered as if it were fine:
     /// senders that retry for ever would otherwise block behind it.
     Malformed(String),
-    /// Not authentic, with the reason. Not kept.
+    /// Not authentic, or not to be told at present, with the reason. Not kept.
     Rejected(String),
 }
 
@@ -51,7 +59,10 @@ impl Verdict {
     pub const fn as_str(&self) -> &'static str {
         match self {
             Self::Events(_) => "events",
+            Self::Setup(_) => "setup",
             Self::Handshake => "handshake",
+            Self::Confirm(_) => "confirm",
+            Self::Needs(_) => "needs",
             Self::Ignored(_) => "ignored",
             Self::Malformed(_) => "malformed",
             Self::Rejected(_) => "rejected",

@@ -4,7 +4,8 @@
 //! its own idea of which HTTP answer ends a delivery. A [`Source`] is one such format: a pure function from a
 //! [`Request`] (headers, query, raw body) to a [`Reception`], which says what happened and which [`Answer`]
 //! this sender needs. Nothing here touches a network, a clock or a store: the caller stores the events,
-//! then sends the answer.
+//! then sends the answer. Where a decision takes a document from elsewhere, the verdict names it
+//! ([`Verdict::Needs`]), and the caller fetches it.
 //!
 //! Events are hints. They may come twice, late, out of order, from a replay, or not at all; whoever receives
 //! one asks the registry what is true. So a [`RegistryEvent`] carries names, never a state to apply.
@@ -25,7 +26,7 @@
 //!     "target": {"mediaType": "application/vnd.oci.image.manifest.v1+json", "repository": "team/app", "tag": "1.0"}
 //! }]}"#;
 //!
-//! let reception = source.receive(&Request { method: &Method::POST, headers: &headers, query: None, body });
+//! let reception = source.receive(&Request::new(&Method::POST, &headers, body, "2025-03-04T05:06:07Z".parse()?));
 //! let Verdict::Events(events) = reception.verdict else { panic!("a push is an event") };
 //! assert_eq!((events[0].action, events[0].repository.as_str()), (Action::Pushed, "team/app"));
 //! assert!(reception.answer.status.is_success());
@@ -34,17 +35,23 @@
 
 mod answer;
 mod auth;
-mod distribution;
+mod config;
+mod document;
 mod error;
 mod event;
+mod findings;
 mod grammar;
+mod providers;
 mod secret;
+mod setup;
 mod source;
 
 pub use answer::{Answer, Reception, Verdict};
-pub use auth::{Authentication, HeaderSecret};
-pub use distribution::DistributionSource;
+pub use config::{Key, SourceConfig};
+pub use document::{Document, DocumentKind};
 pub use error::{Error, ErrorKind, Result};
 pub use event::{Action, EventTime, RegistryEvent};
+pub use providers::{DistributionSource, PROVIDERS, Provider, SecretUse, build};
 pub use secret::Secret;
-pub use source::{PROVIDERS, Provider, Request, Source, SourceConfig, build};
+pub use setup::{SetupNotice, SetupState};
+pub use source::{Request, Source};

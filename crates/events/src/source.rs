@@ -1,20 +1,42 @@
-//! The role that every provider plays, and the list of those who play it.
+//! The role that every provider plays.
 
 use std::fmt;
 
-use http::{HeaderMap, HeaderName, Method, header};
+use http::{HeaderMap, Method};
+use jiff::Timestamp;
 
-use crate::{Authentication, DistributionSource, Error, ErrorKind, HeaderSecret, Reception, Result, Secret};
+use crate::{Document, Reception};
 
 /// One provider's notifications: authentication, handshakes, payload, answers.
 ///
-/// `receive` is a pure function of the request. It must not panic, whatever the bytes.
+/// Nothing here does I/O or looks at a clock. What is remembered is what [`Source::learn`] brought, bounded and
+/// with an age. No call may panic, whatever the bytes.
 pub trait Source: fmt::Debug + Send + Sync {
-    /// The provider's name, as in [`PROVIDERS`] and in the path of the endpoint.
+    /// The provider's name, as in [`PROVIDERS`](crate::PROVIDERS) and in the path of the endpoint.
     fn name(&self) -> &'static str;
 
     /// What `request` says, and the answer that its sender needs once that has been stored.
+    ///
+    /// On [`Verdict::Needs`](crate::Verdict::Needs) the caller fetches the document, hands it to
+    /// [`Source::learn`], and asks once more; if it comes to nothing, the sender gets the reception's answer.
     fn receive(&self, request: &Request<'_>) -> Reception;
+
+    /// What a message says that came by a way which has proven its sender: a queue that only the operator's own
+    /// rule can write to, the trigger of a function. `body` is the message as that way hands it over; envelopes
+    /// of the ways that this provider is known to take (SNS in SQS, base64 of a storage queue) are opened.
+    ///
+    /// Nothing is authenticated, and the reception's answer means nothing.
+    fn receive_trusted(&self, body: &[u8], now: Timestamp) -> Reception;
+
+    /// Takes a document that [`Verdict::Needs`](crate::Verdict::Needs) asked for.
+    ///
+    /// # Errors
+    ///
+    /// Why it is not what it should be, for the log. A source that never asks takes everything.
+    fn learn(&self, document: &Document, bytes: &[u8], now: Timestamp) -> Result<(), String> {
+        let _ = (document, bytes, now);
+        Ok(())
+    }
 }
 
 /// A delivery as it arrived. The body is raw: authentication covers the very bytes.
@@ -26,13 +48,39 @@ pub struct Request<'a> {
     pub headers: &'a HeaderMap,
     /// Query part of the address, without the question mark, still encoded.
     pub query: Option<&'a str>,
+    /// The part of the address's path that is there to be a secret, still encoded: the last of
+    /// `/v1/events/PROVIDER/NAME/SECRET`.
+    pub path_secret: Option<&'a str>,
+    /// The time of the delivery, for what expires.
+    pub now: Timestamp,
     /// The body.
     pub body: &'a [u8],
 }
 
+impl<'a> Request<'a> {
+    /// A request without secrets in its address.
+    pub fn new(method: &'a Method, headers: &'a HeaderMap, body: &'a [u8], now: Timestamp) -> Self {
+        Self { method, headers, query: None, path_secret: None, now, body }
+    }
+
+    /// The same with the query part of its address.
+    #[must_use]
+    pub fn with_query(mut self, query: Option<&'a str>) -> Self {
+        self.query = query;
+        self
+    }
+
+    /// The same with a secret at the end of its path.
+    #[must_use]
+    pub fn with_path_secret(mut self, secret: Option<&'a str>) -> Self {
+        self.path_secret = secret;
+        self
+    }
+}
+
 impl fmt::Debug for Request<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Headers and the query carry secrets.
+        // Headers, the query and the end of the path carry secrets.
         f.debug_struct("Request")
             .field("method", self.method)
             .field("body_len", &self.body.len())
@@ -40,119 +88,16 @@ impl fmt::Debug for Request<'_> {
     }
 }
 
-/// What an operator says about a source.
-#[derive(Clone, Debug)]
-pub struct SourceConfig {
-    /// The registry that this source speaks for. It wins over what payloads claim: behind a proxy registries
-    /// name themselves by internal names, and a payload must not be able to point at another registry.
-    pub host: Option<String>,
-    /// The header that carries the shared secret.
-    pub header: HeaderName,
-    /// Accepted secrets; two during a rotation.
-    pub secrets: Vec<Secret>,
-    /// Take deliveries from anyone. For senders that can set no header, on networks that are closed otherwise.
-    pub open: bool,
-}
-
-impl SourceConfig {
-    /// A configuration with `secrets` in the `Authorization` header.
-    pub fn new(secrets: impl IntoIterator<Item = Secret>) -> Self {
-        Self { host: None, header: header::AUTHORIZATION, secrets: secrets.into_iter().collect(), open: false }
-    }
-
-    /// The same, speaking for the registry `host`.
-    #[must_use]
-    pub fn with_host(mut self, host: impl Into<String>) -> Self {
-        self.host = Some(host.into());
-        self
-    }
-
-    /// The same, with the secret in `header`.
-    #[must_use]
-    pub fn with_header(mut self, header: HeaderName) -> Self {
-        self.header = header;
-        self
-    }
-
-    /// The same, taking deliveries without a secret.
-    #[must_use]
-    pub fn opened(mut self) -> Self {
-        self.open = true;
-        self
-    }
-
-    pub(crate) fn authentication(self) -> Result<Authentication> {
-        match (self.open, self.secrets.is_empty()) {
-            (true, true) => Ok(Authentication::Open),
-            (false, false) => Ok(Authentication::Header(HeaderSecret::new(self.header, self.secrets)?)),
-            (true, false) => Err(Error::new(
-                ErrorKind::Configuration,
-                "configure the source: it has a secret and is open to everyone; choose one",
-            )),
-            (false, true) => Err(Error::new(
-                ErrorKind::Configuration,
-                "configure the source: it has no secret; give one, or open it to everyone explicitly",
-            )),
-        }
-    }
-}
-
-/// A provider's entry in [`PROVIDERS`].
-#[derive(Clone, Copy, Debug)]
-pub struct Provider {
-    /// Its name in configuration and in the endpoint's path.
-    pub name: &'static str,
-    /// Makes its source.
-    pub build: fn(SourceConfig) -> Result<Box<dyn Source>>,
-}
-
-/// Every provider. A new one is a file and a line here.
-pub const PROVIDERS: &[Provider] = &[Provider { name: DistributionSource::NAME, build: DistributionSource::boxed }];
-
-/// Makes the source of `provider`.
-///
-/// # Errors
-///
-/// [`ErrorKind::UnknownProvider`], or [`ErrorKind::Configuration`] with what is wrong.
-pub fn build(provider: &str, config: SourceConfig) -> Result<Box<dyn Source>> {
-    let Some(found) = PROVIDERS.iter().find(|candidate| candidate.name == provider) else {
-        let known: Vec<_> = PROVIDERS.iter().map(|provider| provider.name).collect();
-        return Err(Error::new(
-            ErrorKind::UnknownProvider,
-            format!("find event provider `{provider}`: known are {}", known.join(", ")),
-        ));
-    };
-    (found.build)(config)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_source_needs_a_secret_or_the_word_open() {
-        let check = |config: SourceConfig, kind: Option<ErrorKind>| {
-            assert_eq!(build("distribution", config).err().map(|error| error.kind()), kind);
-        };
-        check(SourceConfig::new([Secret::new("s3cret")]), None);
-        check(SourceConfig::new([]).opened(), None);
-        check(SourceConfig::new([]), Some(ErrorKind::Configuration));
-        check(SourceConfig::new([Secret::new("")]), Some(ErrorKind::Configuration));
-        check(SourceConfig::new([Secret::new("s3cret")]).opened(), Some(ErrorKind::Configuration));
-    }
-
-    #[test]
-    fn an_unknown_provider_is_answered_with_the_known_ones() {
-        let error = build("carrier-pigeon", SourceConfig::new([]).opened()).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::UnknownProvider);
-        assert_eq!(error.to_string(), "find event provider `carrier-pigeon`: known are distribution");
-    }
-
-    #[test]
     fn a_request_does_not_print_its_secrets() {
-        let mut headers = HeaderMap::new();
-        headers.insert("authorization", "Bearer s3cret".parse().unwrap());
-        let request = Request { method: &Method::POST, headers: &headers, query: Some("code=s3cret"), body: b"" };
+        let headers = HeaderMap::from_iter([(http::header::AUTHORIZATION, "Bearer s3cret".parse().unwrap())]);
+        let request = Request::new(&Method::POST, &headers, b"", Timestamp::UNIX_EPOCH)
+            .with_query(Some("code=s3cret"))
+            .with_path_secret(Some("s3cret"));
         assert!(!format!("{request:?}").contains("s3cret"));
     }
 }

@@ -20,7 +20,7 @@ async fn deliver(intake: &Intake, body: &str) -> Received {
         .receive(
             "main",
             &source,
-            &Request { method: &Method::POST, headers: &headers, query: None, body: body.as_bytes() },
+            &Request::new(&Method::POST, &headers, body.as_bytes(), jiff::Timestamp::UNIX_EPOCH),
         )
         .await
 }

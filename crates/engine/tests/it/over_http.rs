@@ -200,7 +200,8 @@ async fn the_database_is_found_again_and_a_lost_one_is_not_answered_for() {
     directory.close().unwrap();
     let source = DistributionSource::new(SourceConfig::new([]).opened().with_host(server.host())).unwrap();
     let body = br#"{"events": [{"id": "1", "action": "delete", "target": {"repository": "team/app", "tag": "1.0"}}]}"#;
-    let request = Request { method: &Method::POST, headers: &HeaderMap::new(), query: None, body };
+    let headers = HeaderMap::new();
+    let request = Request::new(&Method::POST, &headers, body, jiff::Timestamp::UNIX_EPOCH);
     let received = engine.intake().receive("main", &source, &request).await;
     assert_eq!(received.answer.status, StatusCode::SERVICE_UNAVAILABLE);
     server.shutdown().await;

@@ -1,6 +1,7 @@
 //! The envelope of CNCF Distribution.
 
 use http::{HeaderMap, HeaderName, Method, StatusCode, header};
+use jiff::Timestamp;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use supercargo_events::{
@@ -30,7 +31,7 @@ fn headers(media_type: &str) -> HeaderMap {
 }
 
 pub(crate) fn receive(source: &dyn Source, body: &[u8]) -> Reception {
-    source.receive(&Request { method: &Method::POST, headers: &headers(V2), query: None, body })
+    source.receive(&Request::new(&Method::POST, &headers(V2), body, Timestamp::UNIX_EPOCH))
 }
 
 /// An event with everything a registry writes, changed by `change`: `null` removes a member.
@@ -170,7 +171,7 @@ fn both_media_types_and_json_are_read_and_others_are_kept_aside() {
         json!({"events": [event("push", json!({"mediaType": MANIFEST, "repository": "a", "tag": "1"}))]}).to_string();
     let check = |media_type: &str, understood: bool| {
         let headers = headers(media_type);
-        let request = Request { method: &Method::POST, headers: &headers, query: None, body: body.as_bytes() };
+        let request = Request::new(&Method::POST, &headers, body.as_bytes(), Timestamp::UNIX_EPOCH);
         let reception = source().receive(&request);
         assert_eq!(matches!(reception.verdict, Verdict::Events(_)), understood, "{media_type}");
         assert!(reception.answer.status.is_success(), "{media_type}");
@@ -228,7 +229,7 @@ fn a_delivery_without_the_secret_is_rejected_before_it_is_read() {
     let check = |value: Option<&str>, accepted: bool| {
         let name = HeaderName::from_static("x-supercargo-secret");
         let headers = HeaderMap::from_iter(value.map(|value| (name, value.parse().unwrap())));
-        let request = Request { method: &Method::POST, headers: &headers, query: None, body: b"not JSON" };
+        let request = Request::new(&Method::POST, &headers, b"not JSON", Timestamp::UNIX_EPOCH);
         let reception = source.receive(&request);
         let expected = if accepted { StatusCode::OK } else { StatusCode::UNAUTHORIZED };
         assert_eq!(reception.answer.status, expected, "{value:?}");
