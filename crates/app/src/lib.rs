@@ -19,6 +19,7 @@
 
 mod cli;
 mod command;
+mod config;
 mod credentials;
 mod data;
 mod environment;

@@ -71,7 +71,7 @@ async fn a_body_has_a_limit() {
 #[tokio::test]
 async fn a_burst_is_turned_away_and_not_piled_up() {
     let mut options = Options::new(Access::Closed);
-    options.deliveries = 0;
+    options.memory = 0;
     let kit = Kit::with(options).await;
     let reply = kit.post(PATH, Some(SECRET), push("1")).await;
     assert_eq!((reply.status, reply.header("retry-after")), (StatusCode::SERVICE_UNAVAILABLE, Some("1")));
