@@ -14,7 +14,7 @@ use crate::monitor::Monitor;
 use crate::run::{Mode, drive};
 use crate::shared::{Flights, Shared};
 use crate::{
-    Clock, Documents, Error, ErrorKind, ImageIndexer, Intake, Options, Progress, PublicDocuments, Result, Status, Summary, SystemClock, Watch,
+    Clock, Documents, Error, ErrorKind, ImageIndexer, Intake, Options, Progress, PublicDocuments, Puller, Result, Status, Summary, SystemClock, Watch,
 };
 
 /// Watches registries and indexes what is pushed to them. Cheap to clone; clones are one engine.
@@ -34,6 +34,7 @@ impl Engine {
             options: Options::default(),
             clock: Arc::new(SystemClock),
             documents: Arc::new(PublicDocuments::default()),
+            pullers: Vec::new(),
         }
     }
 
@@ -124,6 +125,7 @@ pub struct EngineBuilder {
     options: Options,
     clock: Arc<dyn Clock>,
     documents: Arc<dyn Documents>,
+    pullers: Vec<Arc<Puller>>,
 }
 
 impl EngineBuilder {
@@ -152,6 +154,13 @@ impl EngineBuilder {
     #[must_use]
     pub fn with_documents(mut self, documents: Arc<dyn Documents>) -> Self {
         self.documents = documents;
+        self
+    }
+
+    /// Asks this queue for events, too, while it runs.
+    #[must_use]
+    pub fn with_puller(mut self, puller: Puller) -> Self {
+        self.pullers.push(Arc::new(puller));
         self
     }
 
@@ -197,6 +206,7 @@ impl EngineBuilder {
             clock: self.clock,
             monitor,
             inbox,
+            pullers: self.pullers,
             health: Health::default(),
             flights: Flights::default(),
         };

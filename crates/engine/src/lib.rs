@@ -54,6 +54,7 @@ mod job;
 mod monitor;
 mod options;
 mod progress;
+mod pull;
 mod reconcile;
 mod run;
 mod shared;
@@ -68,6 +69,7 @@ pub use intake::{Documents, Intake, PublicDocuments, Receipt, Received, Replayed
 pub use monitor::{Counters, LastError, RegistryStatus, RunningJob, Status, Summary, Unreached};
 pub use options::{Options, RetryPolicy};
 pub use progress::{PassSummary, Progress};
+pub use pull::Puller;
 pub use watch::{RepositoryPredicate, TagPatterns, Watch};
 
 // The crates that the signatures here speak of. Whoever builds on the engine needs their types, and no edge to them.

@@ -16,7 +16,7 @@ use crate::failure::{Blame, Class, Trouble};
 use crate::health::Health;
 use crate::intake::Inbox;
 use crate::monitor::Monitor;
-use crate::{Clock, ImageIndexer, LastError, Options, Progress, Watch};
+use crate::{Clock, ImageIndexer, LastError, Options, Progress, Puller, Watch};
 
 pub(crate) struct Shared {
     pub(crate) store: Arc<dyn Store>,
@@ -26,6 +26,7 @@ pub(crate) struct Shared {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) monitor: Monitor,
     pub(crate) inbox: Inbox,
+    pub(crate) pullers: Vec<Arc<Puller>>,
     pub(crate) health: Health,
     pub(crate) flights: Flights,
 }

@@ -42,6 +42,7 @@ mod event;
 mod findings;
 mod grammar;
 mod providers;
+pub mod pull;
 mod secret;
 mod setup;
 mod source;

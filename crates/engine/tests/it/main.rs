@@ -6,6 +6,7 @@ mod events;
 mod failures;
 mod first_run;
 mod images;
+mod intake;
 mod lifecycle;
 mod over_http;
 mod support;
