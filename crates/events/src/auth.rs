@@ -127,7 +127,8 @@ fn basic(value: &[u8], user: Option<&str>) -> Option<Vec<u8>> {
     user.is_none_or(|user| user.as_bytes() == name).then(|| password.get(1..).unwrap_or_default().to_vec())
 }
 
-fn percent_decoded(text: &str) -> Vec<u8> {
+/// The bytes of a text in which `%` and two digits stand for one.
+pub(crate) fn percent_decoded(text: &str) -> Vec<u8> {
     let bytes = text.as_bytes();
     let mut decoded = Vec::with_capacity(bytes.len());
     let mut at = 0;

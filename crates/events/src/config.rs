@@ -145,7 +145,11 @@ impl Settings {
     /// # Errors
     ///
     /// [`ErrorKind::Configuration`] with every problem.
-    pub(crate) fn finish(self) -> Result<()> {
+    pub(crate) fn finish(mut self) -> Result<()> {
+        // What proves the sender took the header along.
+        if let Some(header) = self.config.header.take() {
+            self.problem(format!("header `{header}` has no use here: no secret comes in one"));
+        }
         if self.problems.is_empty() {
             return Ok(());
         }

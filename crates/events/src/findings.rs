@@ -14,6 +14,7 @@ use crate::{Action, Answer, EventTime, Reception, RegistryEvent, Request, SetupN
 pub(crate) struct Findings {
     events: Vec<RegistryEvent>,
     setup: Option<SetupNotice>,
+    handshake: Option<Answer>,
     remarks: Vec<String>,
     is_malformed: bool,
 }
@@ -56,6 +57,11 @@ impl Findings {
         Self { setup: Some(notice), ..Self::default() }
     }
 
+    /// A sender that checks the endpoint.
+    pub(crate) fn handshake(answer: Answer) -> Self {
+        Self { handshake: Some(answer), ..Self::default() }
+    }
+
     /// The event at place `index` of a delivery that may have several.
     pub(crate) fn add(&mut self, index: usize, event: Result<RegistryEvent, Left>) {
         match event {
@@ -68,6 +74,7 @@ impl Findings {
     pub(crate) fn join(&mut self, index: usize, other: Self) {
         self.events.extend(other.events);
         self.setup = self.setup.take().or(other.setup);
+        self.handshake = self.handshake.take().or(other.handshake);
         self.is_malformed |= other.is_malformed;
         self.remarks.extend(other.remarks.into_iter().map(|remark| format!("event {index}: {remark}")));
     }
@@ -89,7 +96,10 @@ impl Findings {
     /// The verdict, and a success: the sender is authentic, and what it sent would not get better by being sent
     /// again.
     pub(crate) fn into_reception(self) -> Reception {
-        let Self { events, setup, remarks, is_malformed } = self;
+        let Self { events, setup, handshake, remarks, is_malformed } = self;
+        if let Some(answer) = handshake {
+            return Reception::new(Verdict::Handshake, answer).with_remarks(remarks);
+        }
         let reason = || remarks.first().cloned().unwrap_or_else(|| "the envelope is empty".to_owned());
         let (verdict, status) = if !events.is_empty() {
             (Verdict::Events(events), StatusCode::ACCEPTED)

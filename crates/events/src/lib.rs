@@ -35,17 +35,24 @@
 
 mod answer;
 mod auth;
+mod certificate;
+mod cloud_event;
+mod cloudformation;
 mod config;
 mod document;
 mod error;
 mod event;
 mod findings;
 mod grammar;
+mod layout;
 mod providers;
 pub mod pull;
 mod secret;
 mod setup;
+mod shelf;
+mod signature;
 mod source;
+mod token;
 
 pub use answer::{Answer, Reception, Verdict};
 pub use config::{Key, SourceConfig};

@@ -1,6 +1,19 @@
 //! Everyone who plays the role.
 
+mod acr;
+mod artifactory;
 mod distribution;
+mod docker_hub;
+mod event_grid;
+mod eventbridge;
+mod generic;
+mod github;
+mod google_artifact_registry;
+mod harbor;
+mod nexus;
+mod quay;
+mod sns;
+mod zot;
 
 pub use distribution::DistributionSource;
 
@@ -42,7 +55,22 @@ pub(crate) const USER: Key =
 pub(crate) const MEBIBYTE: usize = 1024 * 1024;
 
 /// Every provider. A new one is a file and a line here.
-pub const PROVIDERS: &[Provider] = &[distribution::PROVIDER];
+pub const PROVIDERS: &[Provider] = &[
+    acr::PROVIDER,
+    artifactory::PROVIDER,
+    distribution::PROVIDER,
+    docker_hub::PROVIDER,
+    event_grid::PROVIDER,
+    eventbridge::PROVIDER,
+    generic::PROVIDER,
+    github::PROVIDER,
+    google_artifact_registry::PROVIDER,
+    harbor::PROVIDER,
+    nexus::PROVIDER,
+    quay::PROVIDER,
+    sns::PROVIDER,
+    zot::PROVIDER,
+];
 
 /// Makes the source of `provider`.
 ///

@@ -25,6 +25,10 @@ impl Secret {
         self.compare(candidate).into()
     }
 
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+
     pub(crate) fn compare(&self, candidate: &[u8]) -> Choice {
         Sha256::digest(self.0.as_bytes()).as_slice().ct_eq(Sha256::digest(candidate).as_slice())
     }
