@@ -25,6 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub struct WatcherBuilder {
     arguments: Vec<OsString>,
+    variables: Vec<(String, OsString)>,
     directory: TempDir,
     port: u16,
 }
@@ -33,6 +34,12 @@ impl WatcherBuilder {
     /// Adds arguments.
     pub fn with_arguments<A: Into<OsString>>(mut self, arguments: impl IntoIterator<Item = A>) -> Self {
         self.arguments.extend(arguments.into_iter().map(Into::into));
+        self
+    }
+
+    /// Sets an environment variable.
+    pub fn with_variable(mut self, name: impl Into<String>, value: impl Into<OsString>) -> Self {
+        self.variables.push((name.into(), value.into()));
         self
     }
 
@@ -54,6 +61,16 @@ impl WatcherBuilder {
     /// Where registries send their notifications to, also before it runs.
     pub fn events_url(&self) -> String {
         format!("http://127.0.0.1:{}/v1/events/distribution/main", self.port)
+    }
+
+    /// Its address.
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// A folder for this test that goes with the watcher.
+    pub fn folder(&self) -> &Path {
+        self.directory.path()
     }
 
     /// Starts it, and waits until it works.
@@ -87,7 +104,7 @@ impl Watcher {
     /// If there is no room for temporary files.
     pub fn builder() -> Result<WatcherBuilder> {
         let directory = tempfile::tempdir()?;
-        Ok(WatcherBuilder { arguments: Vec::new(), directory, port: free_port() })
+        Ok(WatcherBuilder { arguments: Vec::new(), variables: Vec::new(), directory, port: free_port() })
     }
 
     /// Starts it again after [`Watcher::kill`] or [`Watcher::stop`].
@@ -112,7 +129,8 @@ impl Watcher {
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("HOME", folder)
             .env("DOCKER_CONFIG", folder.join("docker"))
-            .env("RUST_BACKTRACE", "1");
+            .env("RUST_BACKTRACE", "1")
+            .envs(self.options.variables.iter().cloned());
         let mut service = Service::start("supercargo-watch", &mut command, &folder.join("log"))?;
         let api = self.api.clone();
         eventually("supercargo-watch is ready", PATIENCE, async || {
@@ -122,6 +140,20 @@ impl Watcher {
         .await?;
         self.service = Some(service);
         Ok(())
+    }
+
+    /// Its address.
+    pub fn address(&self) -> String {
+        self.options.address()
+    }
+
+    /// The number of its process.
+    ///
+    /// # Errors
+    ///
+    /// If it does not run.
+    pub fn id(&self) -> Result<u32> {
+        Ok(self.service.as_ref().context("the watcher does not run")?.id())
     }
 
     /// Its data directory.

@@ -1,8 +1,10 @@
 //! `supercargo`, the operator's command line.
 
 mod completions;
+mod config;
 #[cfg(feature = "demo")]
 mod demo;
+mod events;
 mod generator;
 mod images;
 mod index;
@@ -52,6 +54,10 @@ enum Command {
     Packages(packages::PackagesArgs),
     /// Find the images that hold a package, and the layer that brought it
     Search(search::SearchArgs),
+    /// Look at the deliveries of registries, and replay them
+    Events(events::EventsArgs),
+    /// Look at a configuration file without starting anything
+    Config(config::ConfigCommand),
     /// Print completions for a shell
     Completions(completions::CompletionsArgs),
 }
@@ -67,6 +73,8 @@ pub fn supercargo(args: impl IntoIterator<Item = OsString>, environment: &Enviro
             Command::Images(args) => images::run(&args, environment, output),
             Command::Packages(args) => packages::run(&args, environment, output),
             Command::Search(args) => search::run(&args, environment, output),
+            Command::Events(args) => events::run(&args, environment, output),
+            Command::Config(args) => config::run(&args, environment, output),
             Command::Completions(args) => completions::run(&args, output),
         }
     })

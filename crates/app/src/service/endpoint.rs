@@ -54,6 +54,8 @@ pub(crate) struct ProductPort {
     pub(crate) port: u16,
     pub(crate) kind: RegistryKind,
     pub(crate) host: String,
+    /// Its repositories are names below the host's.
+    pub(crate) subdomains: bool,
 }
 
 impl ProductPort {
@@ -70,7 +72,10 @@ impl ProductPort {
     fn source(&self, common: &Common<'_>) -> Result<SourcePlan, Vec<String>> {
         let Some(variable) = Self::variable(self.kind) else { return Err(Vec::new()) };
         let name = format!("{}-{}", self.kind, self.port);
-        let fields = format!("name={name},provider={},host={},secret-env={variable}", self.kind, self.host);
+        let mut fields = format!("name={name},provider={},host={},secret-env={variable}", self.kind, self.host);
+        if self.subdomains {
+            fields.push_str(",layout=subdomain");
+        }
         sources::of_flag(&fields, common).map_err(|problems| {
             let about = |problem: String| problem.replacen("--event-source", &format!("port {}", self.port), 1);
             problems.into_iter().map(about).collect()
@@ -306,7 +311,7 @@ mod tests {
 
     #[test]
     fn a_product_has_a_port_of_its_own() {
-        let port = ProductPort { port: 9000, kind: RegistryKind::Artifactory, host: "a.test".to_owned() };
+        let port = ProductPort { port: 9000, kind: RegistryKind::Artifactory, host: "a.test".to_owned(), subdomains: false };
         let missing = read_with(&[], &["a.test"], std::slice::from_ref(&port), &Environment::default()).unwrap_err();
         assert!(missing[0].contains("DOCKER_SCOUT_ARTIFACTORY_WEBHOOK_SECRET"), "{missing:?}");
         let environment =

@@ -175,7 +175,13 @@ fn read(mut fields: Fields, common: &Common<'_>) -> Result<SourcePlan, Vec<Strin
         endpoint: fields.take("endpoint"),
     });
     let (file, variable) = (fields.take("secret-file"), fields.take("secret-env"));
-    let wants_secret = !open && queue.is_none() && provider.is_some_and(|provider| provider.secret != SecretUse::None);
+    let mut config = SourceConfig::new([]);
+    // A queue has proven who writes to it.
+    config.open = open || queue.is_some();
+    (config.host, config.header) = (host, header);
+    config.options = std::mem::take(&mut fields.values);
+    // Some prove their senders by tokens or signatures: what can do without a secret has none of the others'.
+    let wants_secret = provider.is_some_and(|provider| events::build(provider.name, config.clone()).is_err());
     let texts = match secret(file, variable, wants_secret, &name, common) {
         Ok(texts) => texts,
         Err((key, problem)) => {
@@ -183,11 +189,7 @@ fn read(mut fields: Fields, common: &Common<'_>) -> Result<SourcePlan, Vec<Strin
             Vec::new()
         }
     };
-    let mut config = SourceConfig::new(texts.iter().map(Secret::new));
-    // A queue has proven who writes to it.
-    config.open = open || queue.is_some();
-    (config.host, config.header) = (host, header);
-    config.options = std::mem::take(&mut fields.values);
+    config.secrets = texts.iter().map(Secret::new).collect();
     let Some(provider) = provider.filter(|_| problems.is_empty()) else { return Err(problems) };
     let plan = SourcePlan { name, provider, config, shown: texts.into_iter().next(), queue };
     match plan.build() {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use supercargo_engine::registry::{Credential, RegistryConfig, Repository, Secret, parse_registry};
+use supercargo_engine::registry::{Credential, RegistryConfig, RegistryKind, Repository, Secret, parse_registry};
 use supercargo_engine::{TagPatterns, Watch};
 
 use super::args::ScopeArgs;
@@ -96,7 +96,8 @@ impl Scope {
     /// The ports that products are to send their webhooks to.
     pub(crate) fn ports(&self) -> Vec<ProductPort> {
         let port = |config: &RegistryConfig| {
-            Some(ProductPort { port: config.port?, kind: config.kind, host: config.host.to_string() })
+            let subdomains = config.kind == RegistryKind::Artifactory && config.subdomain_mode;
+            Some(ProductPort { port: config.port?, kind: config.kind, host: config.host.to_string(), subdomains })
         };
         self.registries.iter().filter_map(port).collect()
     }
