@@ -66,7 +66,11 @@ async fn main() -> Result<()> {
     let after = memory(service.id())?;
     let metrics = api.get("/metrics").await?.body;
     let stored = metrics.lines().find_map(|line| line.strip_prefix(r#"supercargo_events_total{outcome="stored"} "#));
-    ensure!(stored == Some(&waits.len().to_string()), "{} were answered with 2xx, and {stored:?} are stored", waits.len());
+    ensure!(
+        stored == Some(&waits.len().to_string()),
+        "{} were answered with 2xx, and {stored:?} are stored",
+        waits.len()
+    );
 
     waits.sort_unstable();
     let at = |share: f64| waits[((waits.len() - 1) as f64 * share) as usize];

@@ -35,8 +35,7 @@ pub(crate) fn read(
 ///
 /// What is wrong with it.
 pub(crate) fn of_file(path: &Path) -> Result<Vec<String>, String> {
-    let text =
-        std::fs::read_to_string(path).map_err(|error| format!("failed to read {}: {error}", path.display()))?;
+    let text = std::fs::read_to_string(path).map_err(|error| format!("failed to read {}: {error}", path.display()))?;
     lines(&text, &path.display().to_string())
 }
 

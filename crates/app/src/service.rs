@@ -245,9 +245,8 @@ impl Endpoint {
 /// Adds the queue of a source that has one.
 fn with_queue(builder: EngineBuilder, source: &SourcePlan) -> Result<EngineBuilder> {
     let Some(queue) = &source.queue else { return Ok(builder) };
-    let built = source
-        .build()
-        .map_err(|error| Error::failed(format!("set up the event source {}", source.name), error))?;
+    let built =
+        source.build().map_err(|error| Error::failed(format!("set up the event source {}", source.name), error))?;
     #[cfg(feature = "sqs")]
     {
         use supercargo_engine::Puller;

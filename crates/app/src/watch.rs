@@ -101,7 +101,9 @@ impl Flags<'_> {
     /// What is to be run, or everything that is wrong with what was asked for.
     fn plan(self, environment: &Environment) -> Result<Plan> {
         let mut problems = Vec::new();
-        let scope = Scope::read(self.scope, self.config, environment).map_err(|error| problems.extend(error.into_problems())).ok();
+        let scope = Scope::read(self.scope, self.config, environment)
+            .map_err(|error| problems.extend(error.into_problems()))
+            .ok();
         let credentials = Credentials::of(environment).map_err(|problem| problems.push(problem)).ok();
         let hosts = scope.as_ref().map(Scope::hosts).unwrap_or_default();
         let ports = scope.as_ref().map(Scope::ports).unwrap_or_default();

@@ -14,7 +14,8 @@ use crate::monitor::Monitor;
 use crate::run::{Mode, drive};
 use crate::shared::{Flights, Shared};
 use crate::{
-    Clock, Documents, Error, ErrorKind, ImageIndexer, Intake, Options, Progress, PublicDocuments, Puller, Result, Status, Summary, SystemClock, Watch,
+    Clock, Documents, Error, ErrorKind, ImageIndexer, Intake, Options, Progress, PublicDocuments, Puller, Result,
+    Status, Summary, SystemClock, Watch,
 };
 
 /// Watches registries and indexes what is pushed to them. Cheap to clone; clones are one engine.

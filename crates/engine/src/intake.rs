@@ -99,8 +99,7 @@ impl Intake {
     /// Receives a delivery for the source that is configured as `name`: lets it be read, stores what it asks for,
     /// and returns the answer. A success in the answer means that everything is on disk.
     pub async fn receive(&self, name: &str, source: &dyn Source, request: &Request<'_>) -> Received {
-        let unavailable =
-            |outcome| Received { answer: Answer::unavailable(), outcome, receipt: Receipt::default() };
+        let unavailable = |outcome| Received { answer: Answer::unavailable(), outcome, receipt: Receipt::default() };
         let reception = self.read(name, source, request).await;
         let outcome = reception.verdict.as_str();
         match &reception.verdict {
@@ -179,7 +178,12 @@ impl Intake {
         };
         if again.event.state != EventState::Accepted {
             let reason = again.event.reason;
-            return Ok(Replayed { outcome, event: None, reason, receipt: Receipt { ignored: 1, ..Receipt::default() } });
+            return Ok(Replayed {
+                outcome,
+                event: None,
+                reason,
+                receipt: Receipt { ignored: 1, ..Receipt::default() },
+            });
         }
         // A key of its own: it is wanted although the event is known.
         let jobs = again.jobs.into_iter().chain(again.parts.into_iter().flat_map(|part| part.jobs)).collect();
@@ -233,13 +237,15 @@ impl Intake {
         let mut receipt = Receipt::default();
         match &reception.verdict {
             Verdict::Rejected(_) | Verdict::Handshake | Verdict::Confirm(_) | Verdict::Needs(_) => {}
-            Verdict::Ignored(reason) => match self.shared.inbox.samples.take(&format!("{name} {reason}"), request.now) {
-                Some(more) => {
-                    let sample = kept.sample(reason, more, request.now);
-                    self.store(Arrival::new(sample, Vec::new()), 1, &mut receipt).await?;
+            Verdict::Ignored(reason) => {
+                match self.shared.inbox.samples.take(&format!("{name} {reason}"), request.now) {
+                    Some(more) => {
+                        let sample = kept.sample(reason, more, request.now);
+                        self.store(Arrival::new(sample, Vec::new()), 1, &mut receipt).await?;
+                    }
+                    None => receipt.ignored += 1,
                 }
-                None => receipt.ignored += 1,
-            },
+            }
             Verdict::Setup(notice) => {
                 let mut reasons = vec![format!("set-up `{}`: {}", notice.name, notice.status)];
                 reasons.extend(notice.reason.clone());

@@ -82,13 +82,14 @@ async fn round(intake: &Intake, puller: &Puller) -> Result<(), PullError> {
 
 /// Stores the messages; those that were.
 async fn store(intake: &Intake, puller: &Puller, messages: &[Message]) -> Vec<Message> {
-    let one = async |message: &Message| {
-        match intake.receive_trusted(&puller.name, puller.source.as_ref(), &message.body).await {
-            Ok(_) => Some(message.clone()),
-            Err(error) => {
-                debug!(source = puller.name, message = message.id, error = chain(&error), "message not stored");
-                None
-            }
+    let one = async |message: &Message| match intake
+        .receive_trusted(&puller.name, puller.source.as_ref(), &message.body)
+        .await
+    {
+        Ok(_) => Some(message.clone()),
+        Err(error) => {
+            debug!(source = puller.name, message = message.id, error = chain(&error), "message not stored");
+            None
         }
     };
     // Side by side, so that they share a commit.

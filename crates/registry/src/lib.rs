@@ -58,7 +58,9 @@ pub use archive::{ArchiveBlobs, ArchiveRegistry};
 pub use blob::Blob;
 pub use config::{Filter, RegistryConfig, RegistryKind, build, parse_registry};
 pub use credential::{Credential, CredentialChain, CredentialProvider, DockerConfig};
-pub use distribution::{Deadlines, DistributionClient, PublicClient, Resolver, Retry, SignIn, SystemResolver, TransportConfig};
+pub use distribution::{
+    Deadlines, DistributionClient, PublicClient, Resolver, Retry, SignIn, SystemResolver, TransportConfig,
+};
 pub use error::{Error, ErrorKind, Problem, Result};
 pub use ext::RegistryExt;
 pub use image::RegistryImage;

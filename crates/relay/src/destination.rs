@@ -50,7 +50,8 @@ impl Destination {
     ///
     /// [`ErrorKind::Configuration`] if they name none or two, or one that cannot be used.
     pub fn of_settings(settings: &Settings<'_>) -> Result<Self> {
-        let refuse = |message: &str| Err(Error::new(ErrorKind::Configuration, format!("choose a destination: {message}")));
+        let refuse =
+            |message: &str| Err(Error::new(ErrorKind::Configuration, format!("choose a destination: {message}")));
         match (settings("SUPERCARGO_EVENTS_URL"), settings("SUPERCARGO_QUEUE_URL")) {
             (Some(_), Some(_)) => refuse("SUPERCARGO_EVENTS_URL and SUPERCARGO_QUEUE_URL are both set"),
             (None, None) => refuse("set SUPERCARGO_EVENTS_URL or SUPERCARGO_QUEUE_URL"),
@@ -193,7 +194,8 @@ mod tests {
     fn which_destination() {
         let check = |settings: &[(&str, &str)], expected: &str| {
             let read = |name: &str| settings.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
-            let found = Destination::of_settings(&read).map_or_else(|error| error.to_string(), |one| format!("{one:?}"));
+            let found =
+                Destination::of_settings(&read).map_or_else(|error| error.to_string(), |one| format!("{one:?}"));
             assert!(found.contains(expected), "{settings:?}: {found}");
             assert!(!found.contains("0123456789abcdef"), "{found}");
         };

@@ -107,11 +107,7 @@ impl Server {
     }
 }
 
-async fn serve(
-    socket: Socket,
-    router: Router,
-    shutdown: impl Future<Output = ()> + Send + 'static,
-) -> Result<()> {
+async fn serve(socket: Socket, router: Router, shutdown: impl Future<Output = ()> + Send + 'static) -> Result<()> {
     let (stop, mut stopped) = watch::channel(());
     let graceful = async move {
         shutdown.await;

@@ -172,11 +172,13 @@ async fn a_lambda_function_passes_events_on() -> Result<()> {
     assert_eq!(runtime.invoke(rule("1")).await?, ("response".to_owned(), json!({})));
     assert_eq!(serde_json::from_str::<Value>(&sink.taken()[0])?, rule("1"));
     // SNS: its message.
-    let sns = json!({"Records": [{"EventSource": "aws:sns", "Sns": {"MessageId": "m", "Message": rule("2").to_string()}}]});
+    let sns =
+        json!({"Records": [{"EventSource": "aws:sns", "Sns": {"MessageId": "m", "Message": rule("2").to_string()}}]});
     assert_eq!(runtime.invoke(sns).await?.0, "response");
     assert_eq!(serde_json::from_str::<Value>(&sink.taken()[1])?, rule("2"));
     // SQS: the messages that were not taken come again, the others do not.
-    let record = |id: &str| json!({"messageId": format!("m-{id}"), "eventSource": "aws:sqs", "body": rule(id).to_string()});
+    let record =
+        |id: &str| json!({"messageId": format!("m-{id}"), "eventSource": "aws:sqs", "body": rule(id).to_string()});
     sink.refuse(Some("\"id\":\"4\""));
     let (outcome, answer) = runtime.invoke(json!({"Records": [record("3"), record("4"), record("5")]})).await?;
     assert_eq!((outcome.as_str(), answer), ("response", json!({"batchItemFailures": [{"itemIdentifier": "m-4"}]})));

@@ -200,7 +200,8 @@ async fn a_queue_of_amazon_is_emptied() -> Result<()> {
     let image = app(1).build();
     server.push(&image, "team/app", "1.0");
     // A rule's events, one of them twice; one that came through SNS; and what is no event at all.
-    let mut bodies: Vec<String> = (0..23).map(|number| ecr_push(&format!("e{}", number % 22), "1.0").to_string()).collect();
+    let mut bodies: Vec<String> =
+        (0..23).map(|number| ecr_push(&format!("e{}", number % 22), "1.0").to_string()).collect();
     let envelope = json!({
         "Type": "Notification", "MessageId": "m1", "TopicArn": "arn:aws:sns:eu-central-1:123456789012:events",
         "Message": ecr_push("through-sns", "1.0").to_string(), "Timestamp": "2026-11-22T10:00:00.000Z",

@@ -113,11 +113,8 @@ impl<'a> Item<'a> {
 
 fn list(args: &ListArgs, environment: &Environment, output: &mut Output) -> Result<Exit> {
     let directory = args.data.directory(environment)?;
-    let filter = EventFilter {
-        source: args.source.clone(),
-        state: args.state.map(EventState::from),
-        ..EventFilter::default()
-    };
+    let filter =
+        EventFilter { source: args.source.clone(), state: args.state.map(EventState::from), ..EventFilter::default() };
     cli::block_on(async {
         let store = data::look(directory).await?;
         let page = async |page| store.events(&filter, &page).await;

@@ -70,7 +70,8 @@ impl Reader<'_> {
             let section = key.split_once('.').map(|(section, _)| section);
             let all = KNOWN.iter().map(|known| known.key);
             let near: Vec<&str> = all.filter(|name| name.split_once('.').map(|(table, _)| table) == section).collect();
-            let tables = if section.is_none() { ", and the tables server, log, registry, event-source, sink" } else { "" };
+            let tables =
+                if section.is_none() { ", and the tables server, log, registry, event-source, sink" } else { "" };
             return self.refuse(at, key, &format!("there is no such key; there are {}{tables}", near.join(", ")));
         };
         let values = match (known.shape, value.get_ref()) {
@@ -136,7 +137,11 @@ impl Reader<'_> {
             };
             match value {
                 Some(value) => found.insert(key.get_ref().to_string(), Field { value, at }),
-                None => self.refuse(&at, &format!("{name}.{}", key.get_ref()), "expected a text, a number, true or false, or a list"),
+                None => self.refuse(
+                    &at,
+                    &format!("{name}.{}", key.get_ref()),
+                    "expected a text, a number, true or false, or a list",
+                ),
             }
         }
         found

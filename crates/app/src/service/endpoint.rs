@@ -311,7 +311,8 @@ mod tests {
 
     #[test]
     fn a_product_has_a_port_of_its_own() {
-        let port = ProductPort { port: 9000, kind: RegistryKind::Artifactory, host: "a.test".to_owned(), subdomains: false };
+        let port =
+            ProductPort { port: 9000, kind: RegistryKind::Artifactory, host: "a.test".to_owned(), subdomains: false };
         let missing = read_with(&[], &["a.test"], std::slice::from_ref(&port), &Environment::default()).unwrap_err();
         assert!(missing[0].contains("DOCKER_SCOUT_ARTIFACTORY_WEBHOOK_SECRET"), "{missing:?}");
         let environment =

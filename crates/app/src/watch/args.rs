@@ -205,7 +205,13 @@ pub(crate) struct ServerArgs {
     pub(crate) insecure_open_api: bool,
 
     /// Certificate for https, with those that lead to its authority, in PEM form. It is read again when it changes, and on SIGHUP
-    #[arg(long, value_name = "FILE", env = "SUPERCARGO_TLS_CERTIFICATE", hide_env_values = true, help_heading = "Server")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "SUPERCARGO_TLS_CERTIFICATE",
+        hide_env_values = true,
+        help_heading = "Server"
+    )]
     pub(crate) tls_certificate: Option<PathBuf>,
 
     /// Key of the certificate, in PEM form

@@ -199,9 +199,7 @@ fn credential(table: &mut Table, environment: &Environment) -> Result<Option<Cre
                     Err(format!("{at}: registry.{file_key}: there is nothing in {}", path.display()))
                 }
                 Ok(text) => Ok(Some(Secret::from(text.trim().to_owned()))),
-                Err(error) => {
-                    Err(format!("{at}: registry.{file_key}: failed to read {}: {error}", path.display()))
-                }
+                Err(error) => Err(format!("{at}: registry.{file_key}: failed to read {}: {error}", path.display())),
             },
             (None, Some(field)) => match environment.text(&field.value) {
                 Some(text) => Ok(Some(Secret::from(text))),

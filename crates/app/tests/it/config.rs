@@ -113,7 +113,8 @@ type = "webhook"
     );
     let ran = supercargo(["config", "show", text(&file)]);
     assert_eq!((ran.exit, ran.err.as_str()), (Exit::Done, ""));
-    let line = |start: &str| ran.out.lines().find(|line| line.starts_with(start)).unwrap_or_else(|| panic!("{}", ran.out));
+    let line =
+        |start: &str| ran.out.lines().find(|line| line.starts_with(start)).unwrap_or_else(|| panic!("{}", ran.out));
     assert!(line("workers = 7").ends_with("c.toml:2"));
     assert!(line("data = ").contains(&format!("{}/data", text(folder.path()))));
     assert!(line("interval = 300").ends_with("# default"));
@@ -127,9 +128,8 @@ type = "webhook"
 #[test]
 fn a_file_is_enough_and_a_flag_wins_over_it() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    let registry = runtime
-        .block_on(RegistryServer::builder().with_basic_auth("robot", "the-password").start())
-        .unwrap();
+    let registry =
+        runtime.block_on(RegistryServer::builder().with_basic_auth("robot", "the-password").start()).unwrap();
     registry.push(&app().build(), "team/app", "1.0");
     registry.push(&app().build(), "team/app", "latest");
     let folder = tempfile::tempdir().unwrap();

@@ -17,11 +17,7 @@ async fn deliver(intake: &Intake, body: &str) -> Received {
     headers.insert("authorization", "Bearer s3cret".parse().unwrap());
     headers.insert("content-type", "application/json".parse().unwrap());
     intake
-        .receive(
-            "main",
-            &source,
-            &Request::new(&Method::POST, &headers, body.as_bytes(), jiff::Timestamp::UNIX_EPOCH),
-        )
+        .receive("main", &source, &Request::new(&Method::POST, &headers, body.as_bytes(), jiff::Timestamp::UNIX_EPOCH))
         .await
 }
 

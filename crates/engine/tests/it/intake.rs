@@ -198,10 +198,8 @@ impl Documents for Library {
 async fn a_document_decides_and_is_asked_for_once() {
     let ship = Ship::new();
     let library = Arc::new(Library::default());
-    let engine = Engine::builder(ship.store.clone(), Arc::new(Indexer::new()))
-        .with_documents(library.clone())
-        .build()
-        .unwrap();
+    let engine =
+        Engine::builder(ship.store.clone(), Arc::new(Indexer::new())).with_documents(library.clone()).build().unwrap();
     let source = Careful::default();
     let send = async |body: &[u8]| deliver(&engine.intake(), &source, body).await;
 
@@ -261,7 +259,8 @@ impl PullSource for Queue {
         }
         let messages: Vec<Message> = {
             let messages = self.messages.lock().unwrap();
-            let message = |(id, body): (&String, &Vec<u8>)| Message { id: id.clone(), receipt: id.clone(), body: body.clone() };
+            let message =
+                |(id, body): (&String, &Vec<u8>)| Message { id: id.clone(), receipt: id.clone(), body: body.clone() };
             messages.iter().take(10).map(message).collect()
         };
         if messages.is_empty() {

@@ -67,8 +67,7 @@ impl PublicClient {
         }
         self.guard.check(&url)?;
         let fetch = async {
-            let mut response =
-                self.http.get(url.clone()).send().await.map_err(|error| transport_error(&url, error))?;
+            let mut response = self.http.get(url.clone()).send().await.map_err(|error| transport_error(&url, error))?;
             if !response.status().is_success() {
                 let message = format!("fetch {}: the answer is {}", redacted(&url), response.status());
                 return Err(Error::new(ErrorKind::Unavailable, message));

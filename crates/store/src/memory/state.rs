@@ -89,7 +89,8 @@ impl State {
         let fresh: Vec<Part> = parts.into_iter().filter(|part| known(part).is_none()).collect();
         let known_parts = all - fresh.len();
 
-        let keys: Vec<_> = fresh.iter().map(|part| part.dedupe_key.as_str()).chain([event.dedupe_key.as_str()]).collect();
+        let keys: Vec<_> =
+            fresh.iter().map(|part| part.dedupe_key.as_str()).chain([event.dedupe_key.as_str()]).collect();
         let keys: Vec<_> = keys.into_iter().map(key).collect();
         let id = EventId(self.number());
         self.event_keys.extend(keys.into_iter().map(|key| (key, id)));

@@ -47,9 +47,8 @@ struct Answer {
 }
 
 pub(super) fn run(args: &ReplayArgs, environment: &Environment, output: &mut Output) -> Result<Exit> {
-    let token =
-        secrets::read("--api-token-file", args.api_token_file.as_deref(), "SUPERCARGO_API_TOKEN", environment)
-            .map_err(|problem| Error::usage(vec![problem]))?;
+    let token = secrets::read("--api-token-file", args.api_token_file.as_deref(), "SUPERCARGO_API_TOKEN", environment)
+        .map_err(|problem| Error::usage(vec![problem]))?;
     let (status, answer) = cli::block_on(ask(args, token.first().map(String::as_str)))?;
     if !status.is_success() {
         let why = answer.detail.unwrap_or_else(|| status.to_string());
@@ -68,7 +67,8 @@ pub(super) fn run(args: &ReplayArgs, environment: &Environment, output: &mut Out
 }
 
 async fn ask(args: &ReplayArgs, token: Option<&str>) -> Result<(reqwest::StatusCode, Answer)> {
-    let failed = |error: reqwest::Error| Error::failed(format!("ask the server at {}", args.server), error.without_url());
+    let failed =
+        |error: reqwest::Error| Error::failed(format!("ask the server at {}", args.server), error.without_url());
     let url = format!("{}/v1/events/{}", args.server.trim_end_matches('/'), args.event);
     let mut request = client()?.post(url);
     if let Some(token) = token {
@@ -77,8 +77,9 @@ async fn ask(args: &ReplayArgs, token: Option<&str>) -> Result<(reqwest::StatusC
     let answer = request.send().await.map_err(failed)?;
     let status = answer.status();
     let body = answer.bytes().await.map_err(failed)?;
-    let answer = serde_json::from_slice(&body)
-        .map_err(|error| Error::failed(format!("read the answer of {}: is it a supercargo server?", args.server), error))?;
+    let answer = serde_json::from_slice(&body).map_err(|error| {
+        Error::failed(format!("read the answer of {}: is it a supercargo server?", args.server), error)
+    })?;
     Ok((status, answer))
 }
 
