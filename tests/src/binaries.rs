@@ -12,14 +12,15 @@ use tokio::process::Command;
 const BUILT: &str = "SUPERCARGO_TESTS_BUILT";
 
 /// The binaries that are started.
-const BINARIES: [&str; 2] = ["supercargo", "supercargo-watch"];
+const BINARIES: [&str; 5] =
+    ["supercargo", "supercargo-watch", "supercargo-server", "supercargo-lambda", "supercargo-azure-function"];
 
 /// Where a binary of this workspace is: beside this test, as cargo puts them.
 ///
 /// # Errors
 ///
 /// If it cannot be built.
-pub(crate) fn binary(name: &str) -> Result<PathBuf> {
+pub fn binary(name: &str) -> Result<PathBuf> {
     static FOLDER: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     let folder = FOLDER.get_or_init(|| folder().map_err(|error| format!("{error:#}")));
     match folder {

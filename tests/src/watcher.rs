@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub struct WatcherBuilder {
     arguments: Vec<OsString>,
-    variables: Vec<(String, String)>,
+    variables: Vec<(String, OsString)>,
     directory: TempDir,
     port: u16,
 }
@@ -39,13 +39,13 @@ impl WatcherBuilder {
 
     /// Sets environment variables.
     pub fn with_environment(mut self, variables: &[(&str, &str)]) -> Self {
-        self.variables.extend(variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        self.variables.extend(variables.iter().map(|(name, value)| ((*name).to_owned(), OsString::from(value))));
         self
     }
 
-    /// Sets a variable of its environment.
-    pub fn with_variable(mut self, name: &str, value: impl Into<String>) -> Self {
-        self.variables.push((name.to_owned(), value.into()));
+    /// Sets an environment variable.
+    pub fn with_variable(mut self, name: impl Into<String>, value: impl Into<OsString>) -> Self {
+        self.variables.push((name.into(), value.into()));
         self
     }
 
@@ -72,6 +72,16 @@ impl WatcherBuilder {
     /// Where registries send their notifications to, also before it runs.
     pub fn events_url(&self) -> String {
         format!("http://127.0.0.1:{}/v1/events/distribution/main", self.port)
+    }
+
+    /// Its address.
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// A folder for this test that goes with the watcher.
+    pub fn folder(&self) -> &Path {
+        self.directory.path()
     }
 
     /// Starts it, and waits until it works.
@@ -131,7 +141,7 @@ impl Watcher {
             .env("HOME", folder)
             .env("DOCKER_CONFIG", folder.join("docker"))
             .env("RUST_BACKTRACE", "1")
-            .envs(self.options.variables.iter().map(|(name, value)| (name, value)));
+            .envs(self.options.variables.iter().cloned());
         let mut service = Service::start("supercargo-watch", &mut command, &folder.join("log"))?;
         let api = self.api.clone();
         eventually("supercargo-watch is ready", PATIENCE, async || {
@@ -141,6 +151,20 @@ impl Watcher {
         .await?;
         self.service = Some(service);
         Ok(())
+    }
+
+    /// Its address.
+    pub fn address(&self) -> String {
+        self.options.address()
+    }
+
+    /// The number of its process.
+    ///
+    /// # Errors
+    ///
+    /// If it does not run.
+    pub fn id(&self) -> Result<u32> {
+        Ok(self.service.as_ref().context("the watcher does not run")?.id())
     }
 
     /// Its data directory.

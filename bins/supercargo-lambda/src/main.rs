@@ -1,10 +1,17 @@
-//! Events of Amazon ECR into the shared queue, as an AWS Lambda function. Not there yet, and says so.
+//! Passes events of Amazon ECR on to a queue or to a supercargo server, as an AWS Lambda function.
 
 use std::process::ExitCode;
 
-use supercargo_app::{Environment, Output};
-
 fn main() -> ExitCode {
-    let mut output = Output::of_process(Environment::of_process().wants_color());
-    supercargo_app::not_yet("supercargo-lambda", &mut output).into()
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let ended = runtime.map_err(|error| error.to_string()).and_then(|runtime| {
+        let settings = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        runtime.block_on(supercargo_relay::lambda::run(&settings)).map_err(|error| error.to_string())
+    });
+    let Err(error) = ended else { return ExitCode::SUCCESS };
+    #[expect(clippy::print_stderr, reason = "the one place where this program's errors are told")]
+    {
+        eprintln!("error: failed to {error}");
+    }
+    ExitCode::FAILURE
 }

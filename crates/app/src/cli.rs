@@ -2,9 +2,11 @@
 
 use std::ffi::OsString;
 use std::future::Future;
+use std::path::{Path, PathBuf};
 
-use clap::Parser;
+use clap::{Command, Parser};
 
+use crate::config::{Config, settings};
 use crate::{Error, Exit, Output, Result};
 
 /// Parses `args`, runs `command`, and tells what went wrong.
@@ -17,7 +19,12 @@ pub(crate) fn run<A: Parser>(
         Ok(args) => args,
         Err(error) => return refuse(&error, output),
     };
-    let result = command(args, output).and_then(|exit| {
+    finish(command(args, output), output)
+}
+
+/// Tells what went wrong.
+fn finish(result: Result<Exit>, output: &mut Output) -> Exit {
+    let result = result.and_then(|exit| {
         output.flush().map_err(|error| Error::io("print", error))?;
         Ok(exit)
     });
@@ -31,6 +38,46 @@ pub(crate) fn run<A: Parser>(
             error.exit()
         }
     }
+}
+
+/// The same for programs with a configuration file: what it says are the defaults of their flags.
+pub(crate) fn run_configured<A: Parser>(
+    args: impl IntoIterator<Item = OsString>,
+    output: &mut Output,
+    command: impl FnOnce(A, Config, &mut Output) -> Result<Exit>,
+) -> Exit {
+    let args: Vec<OsString> = args.into_iter().collect();
+    let definition = A::command();
+    let config = match definition.clone().try_get_matches_from(&args) {
+        Ok(matches) => match matches.get_one::<PathBuf>("config") {
+            Some(path) => configure(&definition, path),
+            None => Ok((definition, Config::default())),
+        },
+        Err(error) => return refuse(&error, output),
+    };
+    let (definition, config) = match config {
+        Ok(configured) => configured,
+        Err(problems) => {
+            let error = Error::usage(problems);
+            error.report(output);
+            return error.exit();
+        }
+    };
+    let parsed = definition.try_get_matches_from(&args).and_then(|matches| A::from_arg_matches(&matches));
+    match parsed {
+        Ok(args) => finish(command(args, config, output), output),
+        Err(error) => refuse(&error, output),
+    }
+}
+
+/// The definition with a file's values as its defaults.
+///
+/// # Errors
+///
+/// Everything that is wrong with the file.
+pub(crate) fn configure(definition: &Command, path: &Path) -> Result<(Command, Config), Vec<String>> {
+    let config = Config::read(path)?;
+    Ok((settings::apply(definition, &config.settings)?, config))
 }
 
 /// Help and version were asked for; anything else is a mistake.

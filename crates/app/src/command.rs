@@ -8,6 +8,7 @@ mod deliveries;
 mod demo;
 mod doctor;
 mod enroll;
+mod events;
 mod generator;
 mod images;
 mod index;
@@ -66,8 +67,10 @@ enum Command {
     Deliveries(deliveries::DeliveriesArgs),
     /// Enroll an organization at Docker Scout
     Enroll(enroll::EnrollArgs),
-    /// Show and set what is meant where nothing is named
-    Config(config::ConfigArgs),
+    /// Look at the deliveries of registries, and replay them
+    Events(events::EventsArgs),
+    /// Look at a configuration file without starting anything; show and set what is meant where nothing is named
+    Config(config::ConfigCommand),
     /// Print completions for a shell
     Completions(completions::CompletionsArgs),
 }
@@ -87,6 +90,7 @@ pub fn supercargo(args: impl IntoIterator<Item = OsString>, environment: &Enviro
             Command::Deliver(args) => deliver::run(&args, environment, output),
             Command::Deliveries(args) => deliveries::run(&args, environment, output),
             Command::Enroll(args) => enroll::run(&args, environment, output),
+            Command::Events(args) => events::run(&args, environment, output),
             Command::Config(args) => config::run(&args, environment, output),
             Command::Completions(args) => completions::run(&args, output),
         }

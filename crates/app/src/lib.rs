@@ -19,13 +19,13 @@
 
 mod cli;
 mod command;
+mod config;
 mod credentials;
 mod data;
 mod environment;
 mod error;
 mod exit;
 mod flag;
-mod later;
 mod output;
 mod proxy;
 mod secrets;
@@ -42,6 +42,5 @@ pub use command::supercargo;
 pub use environment::Environment;
 pub use error::{Error, ErrorKind, Result};
 pub use exit::Exit;
-pub use later::not_yet;
 pub use output::{Captured, Output};
 pub use watch::{server, watch};

@@ -1,26 +1,25 @@
 //! Store, engine and server, put together and run.
 
+mod endpoint;
+mod sources;
+mod tls;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use http::HeaderName;
-use supercargo_engine::events::{self, Secret, SourceConfig};
+use futures_util::future::{join_all, try_join_all};
 use supercargo_engine::index::Indexer;
 use supercargo_engine::store::Store;
-use supercargo_engine::{Engine, Options, Route, Summary, Watch};
-use supercargo_server::{Access, EventSource, Metrics, Openness, Server};
+use supercargo_engine::{Engine, EngineBuilder, Options, Route, Summary, Watch};
+use supercargo_server::{Access, EventSource, Metrics, Server, Socket, Tls};
 use tokio::net::TcpListener;
 
+pub(crate) use self::endpoint::{EndpointPlan, ProductPort, Surroundings, TlsFiles};
+pub(crate) use self::sources::SourcePlan;
 use crate::data::{self, OwnedStore};
 use crate::signals::Stop;
-use crate::watch::args::ServerArgs;
-use crate::{Environment, Error, Result, secrets};
-
-/// The provider whose events come in; others follow with their adapters.
-const PROVIDER: &str = "distribution";
-/// The name of a source that nobody named.
-const SOURCE: &str = "main";
+use crate::{Error, Result};
 
 /// What a service is made of.
 #[derive(Debug)]
@@ -30,138 +29,6 @@ pub(crate) struct Plan {
     pub(crate) routes: Vec<Route>,
     pub(crate) options: Options,
     pub(crate) endpoint: Option<EndpointPlan>,
-}
-
-/// What is listened for, and where.
-#[derive(Debug)]
-pub(crate) struct EndpointPlan {
-    pub(crate) address: String,
-    pub(crate) token: Option<Secret>,
-    pub(crate) openness: Openness,
-    pub(crate) sources: Vec<SourcePlan>,
-}
-
-/// A source of events.
-#[derive(Clone, Debug)]
-pub(crate) struct SourcePlan {
-    pub(crate) name: String,
-    pub(crate) config: SourceConfig,
-}
-
-impl EndpointPlan {
-    /// Reads the flags.
-    ///
-    /// # Errors
-    ///
-    /// Everything that is wrong with them, at once.
-    pub(crate) fn read(
-        args: &ServerArgs,
-        listen: Option<&str>,
-        hosts: &[String],
-        environment: &Environment,
-    ) -> Result<Option<Self>, Vec<String>> {
-        let mut problems = Vec::new();
-        let mut keep = |read: Result<Vec<Secret>, String>| {
-            read.unwrap_or_else(|problem| {
-                problems.push(problem);
-                Vec::new()
-            })
-        };
-        let event_secrets = keep(secrets::read(
-            "--event-secret-file",
-            args.event_secret_file.as_deref(),
-            "SUPERCARGO_EVENT_SECRET",
-            environment,
-        ));
-        let mut tokens = keep(secrets::read(
-            "--api-token-file",
-            args.api_token_file.as_deref(),
-            "SUPERCARGO_API_TOKEN",
-            environment,
-        ));
-        if tokens.len() > 1 {
-            problems.push("--api-token-file: it holds two tokens; there is one".to_owned());
-        }
-        let sources = sources(args, &event_secrets, hosts, &mut problems);
-        if !args.event_source.is_empty() && event_secrets.is_empty() && problems.is_empty() {
-            problems.push("--event-source: give the secret of its events with --event-secret-file".to_owned());
-        }
-        if !problems.is_empty() {
-            return Err(problems);
-        }
-        let Some(listen) = listen else {
-            let needless =
-                [("--event-secret-file", !event_secrets.is_empty()), ("--api-token-file", !tokens.is_empty())];
-            let problems: Vec<String> = needless
-                .iter()
-                .filter(|(flag, given)| *given && environment_is_silent(flag, args))
-                .map(|(flag, _)| format!("{flag}: nothing is received without --listen"))
-                .collect();
-            return if problems.is_empty() { Ok(None) } else { Err(problems) };
-        };
-        let openness = if args.insecure_open_api { Openness::Everyone } else { Openness::Careful };
-        Ok(Some(Self { address: address(listen), token: tokens.pop(), openness, sources }))
-    }
-}
-
-/// A variable may be set for the whole machine; a flag is meant.
-fn environment_is_silent(flag: &str, args: &ServerArgs) -> bool {
-    match flag {
-        "--event-secret-file" => args.event_secret_file.is_some(),
-        _ => args.api_token_file.is_some(),
-    }
-}
-
-/// `8080` is this machine's, `:8080` everyone's, as in Go.
-fn address(text: &str) -> String {
-    if text.bytes().all(|byte| byte.is_ascii_digit()) {
-        format!("127.0.0.1:{text}")
-    } else if text.starts_with(':') {
-        format!("0.0.0.0{text}")
-    } else {
-        text.to_owned()
-    }
-}
-
-fn sources(args: &ServerArgs, secrets: &[Secret], hosts: &[String], problems: &mut Vec<String>) -> Vec<SourcePlan> {
-    let Ok(header) = args.event_header.parse::<HeaderName>() else {
-        problems.push(format!("--event-header: {:?} is no name of a header", args.event_header));
-        return Vec::new();
-    };
-    if secrets.is_empty() {
-        return Vec::new();
-    }
-    let default = [SOURCE.to_owned()];
-    let named = if args.event_source.is_empty() { &default[..] } else { &args.event_source };
-    let mut plans: Vec<SourcePlan> = Vec::new();
-    for text in named {
-        let (name, host) = match text.split_once('=') {
-            Some((name, host)) => (name, Some(host)),
-            None => (text.as_str(), None),
-        };
-        if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte)) {
-            problems.push(format!("--event-source: {name:?}: expected letters, digits and . _ -"));
-            continue;
-        }
-        if plans.iter().any(|plan| plan.name == name) {
-            problems.push(format!("--event-source: {name} is named twice"));
-            continue;
-        }
-        let host = match (host, hosts) {
-            (Some(host), _) if !hosts.iter().any(|known| known == host) => {
-                problems.push(format!("--event-source: {host} is not watched; watched: {}", hosts.join(", ")));
-                continue;
-            }
-            (Some(host), _) => Some(host),
-            // A registry behind a proxy names itself by another name; with one registry there is no doubt.
-            (None, [only]) => Some(only.as_str()),
-            (None, _) => None,
-        };
-        let mut config = SourceConfig::new(secrets.iter().cloned()).with_header(header.clone());
-        config.host = host.map(str::to_owned);
-        plans.push(SourcePlan { name: name.to_owned(), config });
-    }
-    plans
 }
 
 /// A store, an engine on it, and a server before it if it listens.
@@ -175,8 +42,16 @@ pub(crate) struct Service {
 #[derive(Debug)]
 struct Endpoint {
     server: Server,
-    listener: TcpListener,
-    address: SocketAddr,
+    doors: Vec<Door>,
+    tls: Option<(TlsFiles, Tls)>,
+}
+
+/// A bound address, and what is served there.
+#[derive(Debug)]
+struct Door {
+    bound: Bound,
+    /// Provider and name of the one source that is served; everything otherwise.
+    source: Option<(&'static str, String)>,
 }
 
 /// A bound address, for those who must know it before the service is there.
@@ -205,8 +80,8 @@ impl Service {
     ///
     /// If the data directory is another's, the address is taken, or the configuration cannot be used.
     pub(crate) async fn open(plan: Plan) -> Result<Self> {
-        let bound = match &plan.endpoint {
-            Some(endpoint) => Some(bind(&endpoint.address).await?),
+        let bound = match plan.endpoint.as_ref().and_then(|endpoint| endpoint.address.as_ref()) {
+            Some(address) => Some(bind(address).await?),
             None => None,
         };
         Self::open_at(plan, bound).await
@@ -218,6 +93,10 @@ impl Service {
     ///
     /// As for [`Service::open`].
     pub(crate) async fn open_at(plan: Plan, bound: Option<Bound>) -> Result<Self> {
+        let doors = match &plan.endpoint {
+            Some(endpoint) => doors(endpoint, bound).await?,
+            None => Vec::new(),
+        };
         let owned = data::own(plan.data).await?;
         let store: Arc<dyn Store> = owned.store.clone();
         let metrics = Metrics::default();
@@ -231,9 +110,12 @@ impl Service {
         for route in plan.routes {
             builder = builder.with_route(route);
         }
+        for source in plan.endpoint.iter().flat_map(|endpoint| &endpoint.sources) {
+            builder = with_queue(builder, source)?;
+        }
         let engine = builder.build().map_err(|error| Error::failed("set up the engine", error))?;
-        let endpoint = match (plan.endpoint, bound) {
-            (Some(endpoint), Some(bound)) => Some(Endpoint::new(endpoint, bound, engine.clone(), metrics)?),
+        let endpoint = match plan.endpoint {
+            Some(endpoint) if !doors.is_empty() => Some(Endpoint::new(endpoint, doors, engine.clone(), metrics)?),
             _ => None,
         };
         Ok(Self { owned, engine, endpoint })
@@ -258,11 +140,7 @@ impl Service {
         };
         let serving = async {
             match self.endpoint {
-                Some(Endpoint { server, listener, .. }) => {
-                    let served = server.serve(listener, stop.asked()).await;
-                    stop.ask();
-                    served.map_err(|error| Error::failed("serve", error))
-                }
+                Some(endpoint) => endpoint.serve(stop).await,
                 None => Ok(()),
             }
         };
@@ -290,15 +168,36 @@ impl Service {
     /// Tells the log where things are.
     pub(crate) fn announce(&self) {
         tracing::info!(data = %self.owned.directory.path().display(), "store opened");
-        if let Some(endpoint) = &self.endpoint {
-            tracing::info!(address = %endpoint.address, "listening");
+        for door in self.endpoint.iter().flat_map(|endpoint| &endpoint.doors) {
+            match &door.source {
+                Some((_, source)) => tracing::info!(address = %door.bound.address, source, "listening for webhooks"),
+                None => tracing::info!(address = %door.bound.address, "listening"),
+            }
         }
     }
 }
 
+/// Everything that is listened on, bound.
+async fn doors(plan: &EndpointPlan, main: Option<Bound>) -> Result<Vec<Door>> {
+    let ports = plan.ports.iter().map(async |(port, name)| {
+        let source = plan.sources.iter().find(|source| source.name == *name);
+        let provider = source.map_or("", |source| source.provider.name);
+        // The product is another machine's, so this machine's address alone would not do.
+        let bound = bind(&format!("0.0.0.0:{port}")).await?;
+        Ok::<_, Error>(Door { bound, source: Some((provider, name.clone())) })
+    });
+    let main = main.map(|bound| Door { bound, source: None });
+    Ok(main.into_iter().chain(try_join_all(ports).await?).collect())
+}
+
 impl Endpoint {
-    fn new(plan: EndpointPlan, bound: Bound, engine: Engine, metrics: Metrics) -> Result<Self> {
-        let access = Access::choose(bound.address, plan.token, plan.openness);
+    fn new(plan: EndpointPlan, doors: Vec<Door>, engine: Engine, metrics: Metrics) -> Result<Self> {
+        let main = doors.iter().find(|door| door.source.is_none()).map(|door| door.bound.address);
+        let access = match main {
+            Some(address) => Access::choose(address, plan.token, plan.openness),
+            // Nothing but webhooks is served.
+            None => Access::Loopback,
+        };
         match access {
             Access::Closed => tracing::warn!(
                 "the API is closed: other machines can connect, and there is no token (--api-token-file)"
@@ -307,74 +206,68 @@ impl Endpoint {
             Access::Token(_) | Access::Loopback => {}
         }
         let mut options = supercargo_server::Options::new(access).with_metrics(metrics);
-        for source in plan.sources {
-            let built = events::build(PROVIDER, source.config)
+        for source in plan.sources.iter().filter(|source| source.queue.is_none()) {
+            let built = source
+                .build()
                 .map_err(|error| Error::failed(format!("set up the event source {}", source.name), error))?;
-            options = options.with_source(EventSource::new(source.name, built));
+            options = options.with_source(EventSource::new(source.name.clone(), built));
         }
-        Ok(Self { server: Server::new(engine, options), listener: bound.listener, address: bound.address })
+        let tls = match plan.tls {
+            Some(files) => {
+                let tls = tls::load(&files)?;
+                Some((files, tls))
+            }
+            None => None,
+        };
+        Ok(Self { server: Server::new(engine, options), doors, tls })
+    }
+
+    async fn serve(self, stop: &Stop) -> Result<()> {
+        let Self { server, doors, tls } = self;
+        let serving = doors.into_iter().map(async |door| {
+            let socket = match &tls {
+                Some((_, tls)) => Socket::with_tls(door.bound.listener, tls.clone()),
+                None => Socket::from(door.bound.listener),
+            };
+            let served = match &door.source {
+                Some((provider, name)) => server.serve_source(socket, (provider, name), stop.asked()).await,
+                None => server.serve(socket, stop.asked()).await,
+            };
+            stop.ask();
+            served.map_err(|error| Error::failed("serve", error))
+        });
+        let renewing = async {
+            if let Some((files, tls)) = &tls {
+                tls::keep(files, tls, stop).await;
+            }
+        };
+        let (served, ()) = tokio::join!(join_all(serving), renewing);
+        served.into_iter().collect()
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use clap::Parser as _;
+/// Adds the queue of a source that has one.
+fn with_queue(builder: EngineBuilder, source: &SourcePlan) -> Result<EngineBuilder> {
+    let Some(queue) = &source.queue else { return Ok(builder) };
+    let built =
+        source.build().map_err(|error| Error::failed(format!("set up the event source {}", source.name), error))?;
+    #[cfg(feature = "sqs")]
+    {
+        use supercargo_engine::Puller;
+        use supercargo_engine::events::pull::SqsQueue;
 
-    use super::*;
-    use crate::watch::args::WatchArgs;
-
-    fn read(flags: &[&str], hosts: &[&str]) -> Result<Option<EndpointPlan>, Vec<String>> {
-        let args = WatchArgs::try_parse_from([&["supercargo-watch"], flags].concat()).unwrap();
-        let hosts: Vec<String> = hosts.iter().map(ToString::to_string).collect();
-        let environment = Environment::default().with("SUPERCARGO_EVENT_SECRET", "a-secret-of-some-length");
-        EndpointPlan::read(&args.server, args.listen.as_deref(), &hosts, &environment)
+        let mut options = supercargo_engine::events::pull::SqsOptions::new(&queue.url);
+        (options.region, options.endpoint) = (queue.region.clone(), queue.endpoint.clone());
+        let pulled = SqsQueue::new(options)
+            .map_err(|error| Error::failed(format!("set up the queue of the event source {}", source.name), error))?;
+        Ok(builder.with_puller(Puller::new(source.name.clone(), built, Arc::new(pulled))))
     }
-
-    #[test]
-    fn sources_speak_for_their_registry() {
-        let check = |flags: &[&str], hosts: &[&str], expected: &[(&str, Option<&str>)]| {
-            let plan = read(flags, hosts).unwrap().expect("it listens");
-            let found: Vec<_> = plan.sources.iter().map(|plan| (&*plan.name, plan.config.host.as_deref())).collect();
-            assert_eq!(found, expected, "{flags:?}");
-        };
-        check(&["--listen=8080"], &["a.test"], &[("main", Some("a.test"))]);
-        check(&["--listen=8080"], &["a.test", "b.test"], &[("main", None)]);
-        check(
-            &["--listen=8080", "--event-source=a=a.test", "--event-source=b=b.test"],
-            &["a.test", "b.test"],
-            &[("a", Some("a.test")), ("b", Some("b.test"))],
-        );
-    }
-
-    #[test]
-    fn everything_wrong_is_said_at_once() {
-        let problems = read(
-            &[
-                "--listen=8080",
-                "--event-source=x y",
-                "--event-source=b=c.test",
-                "--event-source=d",
-                "--event-source=d",
-                "--api-token-file=/no/such",
-            ],
-            &["a.test"],
-        )
-        .unwrap_err();
-        assert_eq!(problems.len(), 4, "{problems:?}");
-        assert_eq!(read(&["--listen=8080", "--event-header=a b"], &["a.test"]).unwrap_err().len(), 1);
-        // The secret of the environment may be there for another program.
-        assert!(read(&[], &["a.test"]).unwrap().is_none());
-    }
-
-    #[test]
-    fn addresses() {
-        for (text, expected) in [
-            ("8080", "127.0.0.1:8080"),
-            (":8080", "0.0.0.0:8080"),
-            ("localhost:1", "localhost:1"),
-            ("[::1]:2", "[::1]:2"),
-        ] {
-            assert_eq!(address(text), expected);
-        }
+    #[cfg(not(feature = "sqs"))]
+    {
+        let _ = (built, &queue.url);
+        Err(Error::usage(vec![format!(
+            "event-source {}: queues are not in this build: build with --features sqs",
+            source.name
+        )]))
     }
 }

@@ -1,6 +1,7 @@
 //! The long-running programs: `supercargo-watch` and `supercargo-server`.
 
 pub(crate) mod args;
+mod endpoints;
 pub(crate) mod scope;
 
 use std::ffi::OsString;
@@ -11,8 +12,9 @@ use std::time::Duration;
 use clap::CommandFactory;
 use supercargo_engine::{Options, Summary};
 
+use crate::config::Config;
 use crate::credentials::Credentials;
-use crate::service::{EndpointPlan, Plan, Service};
+use crate::service::{EndpointPlan, Plan, Service, Surroundings};
 use crate::signals::{Signals, Stop};
 use crate::sinks::Sinks;
 use crate::{Environment, Error, Exit, Output, Result, cli, telemetry};
@@ -21,14 +23,16 @@ use scope::Scope;
 
 /// Runs `supercargo-watch`.
 pub fn watch(args: impl IntoIterator<Item = OsString>, environment: &Environment, output: &mut Output) -> Exit {
-    cli::run::<WatchArgs>(args, output, |args, output| {
+    cli::run_configured::<WatchArgs>(args, output, |args, config, output| {
         telemetry::start(&args.log, environment, output.is_terminal())?;
         let flags = Flags {
+            config: &config,
             scope: &args.scope,
             server: &args.server,
             listen: args.listen.as_deref(),
             data: args.data.directory(environment)?,
             interval: args.interval,
+            make_secrets: false,
         };
         let sinks = Sinks::read(&args.sinks, args.org.as_deref(), args.sbom.is_set(), Vec::new(), environment);
         let mut plan = flags.plan(sinks, environment)?;
@@ -47,27 +51,51 @@ pub fn watch(args: impl IntoIterator<Item = OsString>, environment: &Environment
 
 /// Runs `supercargo-server`.
 pub fn server(args: impl IntoIterator<Item = OsString>, environment: &Environment, output: &mut Output) -> Exit {
-    cli::run::<ServerCommand>(args, output, |args, output| {
+    cli::run_configured::<ServerCommand>(args, output, |args, config, output| {
         telemetry::start(&args.log, environment, output.is_terminal())?;
         let flags = Flags {
+            config: &config,
             scope: &args.scope,
             server: &args.server,
             listen: Some(&args.listen),
             data: args.data.directory(environment)?,
             interval: args.interval,
+            make_secrets: args.print_endpoints,
         };
         let sinks = Sinks::read(&args.sinks, None, true, Vec::new(), environment);
-        cli::block_on(serve(flags.plan(sinks, environment)?, false))
+        let plan = flags.plan(sinks, environment)?;
+        if args.print_endpoints {
+            return endpoints::print(&plan, &args, output);
+        }
+        cli::block_on(serve(plan, false))
     })
+}
+
+/// What is wrong with a configuration file, beyond what its flags think of it: everything that both programs would
+/// refuse to start with.
+pub(crate) fn check(args: &ServerCommand, config: &Config, environment: &Environment) -> Result<()> {
+    let flags = Flags {
+        config,
+        scope: &args.scope,
+        server: &args.server,
+        listen: Some(&args.listen),
+        data: args.data.directory(environment)?,
+        interval: args.interval,
+        make_secrets: false,
+    };
+    flags.plan(environment)?;
+    Ok(())
 }
 
 /// What both programs are told.
 struct Flags<'a> {
+    config: &'a Config,
     scope: &'a ScopeArgs,
     server: &'a ServerArgs,
     listen: Option<&'a str>,
     data: PathBuf,
     interval: u64,
+    make_secrets: bool,
 }
 
 impl Flags<'_> {
@@ -75,10 +103,21 @@ impl Flags<'_> {
     fn plan(self, sinks: Result<Sinks, Vec<String>>, environment: &Environment) -> Result<Plan> {
         let mut problems = Vec::new();
         let sinks = sinks.map_err(|found| problems.extend(found)).unwrap_or_default();
-        let scope = Scope::read(self.scope, environment).map_err(|error| problems.extend(error.into_problems())).ok();
+        let scope = Scope::read(self.scope, self.config, environment)
+            .map_err(|error| problems.extend(error.into_problems()))
+            .ok();
         let credentials = Credentials::of(environment).map_err(|problem| problems.push(problem)).ok();
         let hosts = scope.as_ref().map(Scope::hosts).unwrap_or_default();
-        let endpoint = EndpointPlan::read(self.server, self.listen, &hosts, environment)
+        let ports = scope.as_ref().map(Scope::ports).unwrap_or_default();
+        let around = Surroundings {
+            config: self.config,
+            hosts: &hosts,
+            ports: &ports,
+            data: &self.data,
+            environment,
+            make_secrets: self.make_secrets,
+        };
+        let endpoint = EndpointPlan::read(self.server, self.listen, &around)
             .map_err(|found| problems.extend(found))
             .unwrap_or_default();
         let watches = match (&scope, &credentials) {

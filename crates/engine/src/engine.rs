@@ -9,12 +9,13 @@ use supercargo_store::Store;
 use tokio::sync::broadcast;
 
 use crate::health::Health;
+use crate::intake::{Batcher, Inbox};
 use crate::monitor::Monitor;
 use crate::run::{Mode, drive};
 use crate::shared::{Flights, Shared};
 use crate::{
-    Clock, Error, ErrorKind, ImageIndexer, Intake, Options, Progress, Result, Route, Status, Summary, SystemClock,
-    Watch,
+    Clock, Documents, Error, ErrorKind, ImageIndexer, Intake, Options, Progress, PublicDocuments, Puller, Result,
+    Route, Status, Summary, SystemClock, Watch,
 };
 
 /// Watches registries and indexes what is pushed to them. Cheap to clone; clones are one engine.
@@ -34,6 +35,8 @@ impl Engine {
             routes: Vec::new(),
             options: Options::default(),
             clock: Arc::new(SystemClock),
+            documents: Arc::new(PublicDocuments::default()),
+            pullers: Vec::new(),
         }
     }
 
@@ -129,6 +132,8 @@ pub struct EngineBuilder {
     routes: Vec<Route>,
     options: Options,
     clock: Arc<dyn Clock>,
+    documents: Arc<dyn Documents>,
+    pullers: Vec<Arc<Puller>>,
 }
 
 impl EngineBuilder {
@@ -157,6 +162,20 @@ impl EngineBuilder {
     #[must_use]
     pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
+        self
+    }
+
+    /// Fetches the documents that event sources need by this.
+    #[must_use]
+    pub fn with_documents(mut self, documents: Arc<dyn Documents>) -> Self {
+        self.documents = documents;
+        self
+    }
+
+    /// Asks this queue for events, too, while it runs.
+    #[must_use]
+    pub fn with_puller(mut self, puller: Puller) -> Self {
+        self.pullers.push(Arc::new(puller));
         self
     }
 
@@ -200,6 +219,7 @@ impl EngineBuilder {
         }
         let monitor = Monitor::new(watches.keys().map(String::as_str), &self.routes);
         let sink_health = self.routes.iter().map(|route| (route.name.clone(), Arc::default())).collect();
+        let inbox = Inbox::new(Batcher::new(Arc::clone(&self.store)), self.documents);
         let shared = Shared {
             store: self.store,
             indexer: self.indexer,
@@ -209,6 +229,8 @@ impl EngineBuilder {
             options: self.options,
             clock: self.clock,
             monitor,
+            inbox,
+            pullers: self.pullers,
             health: Health::default(),
             flights: Flights::default(),
         };

@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What went wrong, in the one word that callers branch on.
@@ -29,6 +30,10 @@ pub enum ErrorKind {
     Rejected,
     /// A sink wants nothing any more.
     Closed,
+    /// Too much is under way; the same call may succeed in a moment.
+    Overloaded,
+    /// A document that decides about a delivery could not be had.
+    Document,
 }
 
 impl ErrorKind {
@@ -45,6 +50,8 @@ impl ErrorKind {
             Self::Denied => "denied",
             Self::Rejected => "rejected",
             Self::Closed => "closed",
+            Self::Overloaded => "overloaded",
+            Self::Document => "document",
         }
     }
 }
@@ -68,8 +75,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     /// An error of `kind`. `message` is a lower-case fragment without its source's text.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        use ErrorKind::{Busy, Denied, Stopping, Unreachable};
-        let retryable = matches!(kind, Stopping | Unreachable | Busy | Denied);
+        use ErrorKind::{Busy, Denied, Overloaded, Stopping, Unreachable};
+        let retryable = matches!(kind, Stopping | Overloaded | Unreachable | Busy | Denied);
         Self { kind, message: message.into(), retryable, retry_after: None, source: None }
     }
 
@@ -93,6 +100,25 @@ impl Error {
             message: operation.to_owned(),
             retryable: source.is_retryable(),
             retry_after: None,
+            source: Some(Box::new(source)),
+        }
+    }
+
+    /// An error of the store that several calls fail with.
+    pub(crate) fn shared(operation: &str, source: Arc<supercargo_store::Error>) -> Self {
+        Self {
+            kind: ErrorKind::Store,
+            message: operation.to_owned(),
+            retryable: source.is_retryable(),
+            source: Some(Box::new(source)),
+        }
+    }
+
+    pub(crate) fn document(operation: &str, source: supercargo_registry::Error) -> Self {
+        Self {
+            kind: ErrorKind::Document,
+            message: operation.to_owned(),
+            retryable: source.is_retryable(),
             source: Some(Box::new(source)),
         }
     }

@@ -1,23 +1,56 @@
 //! Deliveries: stored first, answered then.
 
+mod batch;
+mod document;
+mod plan;
+mod record;
+mod sample;
+
 use std::sync::Arc;
 
-use supercargo_events::{Action, Answer, Reception, RegistryEvent, Request, Source, Verdict};
-use supercargo_registry::{RegistryHost, Repository, TagName};
-use supercargo_store::{Accepted, Enqueued, EventState, Lane, NewEvent, NewJob, RepositoryName, TagOrDigest, Work};
+use http::HeaderMap;
+use jiff::SignedDuration;
+use supercargo_events::{Answer, Reception, RegistryEvent, Request, Source, Verdict};
+use supercargo_store::{
+    Accepted, Arrival, Enqueued, EventFilter, EventId, EventRecord, EventState, Lane, NewEvent, Page, Part,
+    RepositoryName, TagOrDigest, Work,
+};
 use tracing::{debug, error, info, warn};
 
+pub(crate) use self::batch::Batcher;
+pub use self::document::{Documents, PublicDocuments};
+use self::plan::plan;
+use self::record::{Kept, batch_key, body_key};
+use self::sample::Sampler;
 use crate::failure::chain;
 use crate::shared::Shared;
-use crate::{Error, ErrorKind, Progress, Result, Watch};
+use crate::{Error, ErrorKind, Progress, Result};
 
-/// Headers that help to understand a delivery later. All others are dropped: they may carry secrets.
-const HEADERS: [&str; 6] = ["content-type", "content-length", "user-agent", "x-request-id", "ce-id", "ce-type"];
+/// One of what is ignored is kept in this time, for each source and reason: pulls and layer uploads outnumber pushes
+/// by far, and yet somebody may ask what became of them.
+const SAMPLES: SignedDuration = SignedDuration::from_mins(10);
+/// A sender without the secret repeats itself for ever; the log says so once in this time.
+const COMPLAINTS: SignedDuration = SignedDuration::from_mins(1);
 
 /// Takes deliveries. Cheap to clone.
 #[derive(Clone)]
 pub struct Intake {
     shared: Arc<Shared>,
+}
+
+/// What intakes of one engine share.
+#[derive(Debug)]
+pub(crate) struct Inbox {
+    batcher: Arc<Batcher>,
+    documents: Arc<dyn Documents>,
+    samples: Sampler,
+    complaints: Sampler,
+}
+
+impl Inbox {
+    pub(crate) fn new(batcher: Arc<Batcher>, documents: Arc<dyn Documents>) -> Self {
+        Self { batcher, documents, samples: Sampler::new(SAMPLES), complaints: Sampler::new(COMPLAINTS) }
+    }
 }
 
 /// What was stored of a delivery.
@@ -38,9 +71,22 @@ pub struct Receipt {
 pub struct Received {
     /// What to tell the sender.
     pub answer: Answer,
-    /// What it was, in a word from a closed set: `events`, `handshake`, `ignored`, `malformed`, `rejected`, or
-    /// `unavailable` if it could not be stored.
+    /// What it was, in a word from a closed set: `events`, `setup`, `handshake`, `confirm`, `ignored`, `malformed`,
+    /// `rejected`, `needs` if a document that decides could not be had, or `unavailable` if it could not be stored.
     pub outcome: &'static str,
+    /// What was stored.
+    pub receipt: Receipt,
+}
+
+/// What a stored delivery came to when it was read again.
+#[derive(Clone, Debug)]
+pub struct Replayed {
+    /// What it was: a word as in [`Received::outcome`].
+    pub outcome: &'static str,
+    /// The delivery that was stored in its place, if there is one now.
+    pub event: Option<EventId>,
+    /// Why there is nothing to do, if so.
+    pub reason: Option<String>,
     /// What was stored.
     pub receipt: Receipt,
 }
@@ -53,48 +99,170 @@ impl Intake {
     /// Receives a delivery for the source that is configured as `name`: lets it be read, stores what it asks for,
     /// and returns the answer. A success in the answer means that everything is on disk.
     pub async fn receive(&self, name: &str, source: &dyn Source, request: &Request<'_>) -> Received {
-        let reception = source.receive(request);
+        let unavailable = |outcome| Received { answer: Answer::unavailable(), outcome, receipt: Receipt::default() };
+        let reception = self.read(name, source, request).await;
         let outcome = reception.verdict.as_str();
         match &reception.verdict {
-            Verdict::Rejected(reason) => warn!(source = name, reason, "delivery rejected"),
+            Verdict::Rejected(reason) => {
+                if let Some(more) = self.shared.inbox.complaints.take(name, request.now) {
+                    warn!(source = name, reason, more_since = more, "delivery rejected");
+                }
+            }
             Verdict::Malformed(reason) => warn!(source = name, reason, "delivery not understood"),
             Verdict::Ignored(reason) => debug!(source = name, reason, "delivery ignored"),
-            Verdict::Events(_) | Verdict::Setup(_) | Verdict::Handshake | Verdict::Confirm(_) | Verdict::Needs(_) => {}
+            Verdict::Setup(notice) => info!(source = name, set_up = notice.name, status = notice.status, "set-up told"),
+            Verdict::Confirm(document) => {
+                if let Err(error) = self.shared.inbox.documents.fetch(&document.url).await {
+                    warn!(source = name, error = chain(&error), "subscription not confirmed");
+                    return unavailable(outcome);
+                }
+                info!(source = name, "subscription confirmed");
+            }
+            // The document was not to be had: the source's own answer says what this sender needs then.
+            Verdict::Needs(_) => return Received { answer: reception.answer, outcome, receipt: Receipt::default() },
+            Verdict::Events(_) | Verdict::Handshake => {}
         }
         match self.accept(name, request, &reception).await {
             Ok(receipt) => Received { answer: reception.answer, outcome, receipt },
             Err(error) => {
-                error!(source = name, error = chain(&error), "delivery not stored");
-                Received { answer: Answer::unavailable(), outcome: "unavailable", receipt: Receipt::default() }
+                // Every one of a burst fails alike.
+                if let Some(more) = self.shared.inbox.complaints.take(error.kind().as_str(), request.now) {
+                    error!(source = name, error = chain(&error), more_since = more, "delivery not stored");
+                }
+                unavailable("unavailable")
             }
         }
     }
 
-    /// Stores what `reception` says, with the delivery as it came. Rejected deliveries, handshakes and deliveries
-    /// without an event of interest leave nothing.
+    /// Receives a message for the source `name` that came by a way which has proven its sender, such as a queue.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Store`] or [`ErrorKind::Stopping`]. Some of a delivery's events may have been stored: the sender
-    /// repeats it, and they are then duplicates.
+    /// [`ErrorKind::Store`], [`ErrorKind::Overloaded`], [`ErrorKind::Stopping`]: the message is to be left where it is.
+    pub async fn receive_trusted(&self, name: &str, source: &dyn Source, body: &[u8]) -> Result<Received> {
+        let now = self.shared.clock.now();
+        let reception = source.receive_trusted(body, now);
+        let outcome = reception.verdict.as_str();
+        match &reception.verdict {
+            Verdict::Malformed(reason) => warn!(source = name, reason, "message not understood"),
+            verdict => debug!(source = name, outcome = verdict.as_str(), "message received"),
+        }
+        let headers = HeaderMap::new();
+        let method = http::Method::POST;
+        let request = Request::new(&method, &headers, body, now);
+        let receipt = self.accept(name, &request, &reception).await?;
+        Ok(Received { answer: reception.answer, outcome, receipt })
+    }
+
+    /// Reads a stored delivery again, as one that has proven its sender, and stores what it asks for now: for
+    /// deliveries that were not understood or of something that was not watched.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Intake::receive_trusted`].
+    pub async fn replay(&self, record: &EventRecord, source: &dyn Source) -> Result<Replayed> {
+        let now = self.shared.clock.now();
+        let reception = source.receive_trusted(&record.event.body, now);
+        let outcome = reception.verdict.as_str();
+        let headers = HeaderMap::new();
+        let kept = Kept { source: &record.event.source, headers: &headers, body: &record.event.body };
+        let mut again = match &reception.verdict {
+            Verdict::Events(events) => self.arrival(&kept, events, &reception.remarks).0,
+            other => {
+                let reason = match other {
+                    Verdict::Ignored(reason) | Verdict::Malformed(reason) | Verdict::Rejected(reason) => reason.clone(),
+                    other => format!("it is a {}, and nothing happened at a registry", other.as_str()),
+                };
+                return Ok(Replayed { outcome, event: None, reason: Some(reason), receipt: Receipt::default() });
+            }
+        };
+        if again.event.state != EventState::Accepted {
+            let reason = again.event.reason;
+            return Ok(Replayed {
+                outcome,
+                event: None,
+                reason,
+                receipt: Receipt { ignored: 1, ..Receipt::default() },
+            });
+        }
+        // A key of its own: it is wanted although the event is known.
+        let jobs = again.jobs.into_iter().chain(again.parts.into_iter().flat_map(|part| part.jobs)).collect();
+        again.event.dedupe_key = format!("replay-{}-{}", record.id, now.as_millisecond());
+        again.event.headers.clone_from(&record.event.headers);
+        let mut receipt = Receipt::default();
+        let event = self.store(Arrival::new(again.event, jobs), 0, &mut receipt).await?;
+        Ok(Replayed { outcome, event: Some(event), reason: None, receipt })
+    }
+
+    /// A stored delivery, with its body.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Store`].
+    pub async fn delivery(&self, id: EventId) -> Result<Option<EventRecord>> {
+        let filter = EventFilter { id: Some(id), ..EventFilter::default() };
+        let found = self.shared.store.events(&filter, &Page::first(1)).await;
+        Ok(found.map_err(|error| Error::store("read a delivery", error))?.items.pop())
+    }
+
+    /// Lets the source read a request, with the document that it may need.
+    async fn read(&self, name: &str, source: &dyn Source, request: &Request<'_>) -> Reception {
+        let reception = source.receive(request);
+        let Verdict::Needs(document) = &reception.verdict else { return reception };
+        let fetched = self.shared.inbox.documents.fetch(&document.url).await;
+        let learnt = match fetched {
+            Ok(bytes) => source.learn(document, &bytes, request.now),
+            Err(error) => Err(chain(&error)),
+        };
+        match learnt {
+            Ok(()) => source.receive(request),
+            Err(reason) => {
+                warn!(source = name, document = document.kind.as_str(), reason, "document not had");
+                reception
+            }
+        }
+    }
+
+    /// Stores what `reception` says, with the delivery as it came. Rejected deliveries and handshakes leave nothing;
+    /// of deliveries without an event of interest an example is kept now and then.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Store`], [`ErrorKind::Overloaded`] or [`ErrorKind::Stopping`]. Nothing was stored then.
     pub async fn accept(&self, name: &str, request: &Request<'_>, reception: &Reception) -> Result<Receipt> {
         if !self.shared.monitor.accepts() {
             return Err(Error::new(ErrorKind::Stopping, "store a delivery: the engine is stopping"));
         }
+        let kept = Kept { source: name, headers: request.headers, body: request.body };
         let mut receipt = Receipt::default();
         match &reception.verdict {
-            Verdict::Rejected(_) | Verdict::Setup(_) | Verdict::Handshake | Verdict::Confirm(_) | Verdict::Needs(_) => {
+            Verdict::Rejected(_) | Verdict::Handshake | Verdict::Confirm(_) | Verdict::Needs(_) => {}
+            Verdict::Ignored(reason) => {
+                match self.shared.inbox.samples.take(&format!("{name} {reason}"), request.now) {
+                    Some(more) => {
+                        let sample = kept.sample(reason, more, request.now);
+                        self.store(Arrival::new(sample, Vec::new()), 1, &mut receipt).await?;
+                    }
+                    None => receipt.ignored += 1,
+                }
             }
-            // Pulls and layer uploads outnumber pushes by far. Nothing follows from them, so nothing is written.
-            Verdict::Ignored(_) => receipt.ignored += 1,
+            Verdict::Setup(notice) => {
+                let mut reasons = vec![format!("set-up `{}`: {}", notice.name, notice.status)];
+                reasons.extend(notice.reason.clone());
+                let event = kept.record(notice.dedup_key.clone(), EventState::Ignored, &reasons);
+                self.store(Arrival::new(event, Vec::new()), 1, &mut receipt).await?;
+            }
             Verdict::Malformed(reason) => {
-                let key = body_key(request.body);
-                let event = record(name, key, EventState::Quarantined, Some(reason.clone()), None, request);
-                self.store(event, Vec::new(), &mut receipt).await?;
+                let reasons = std::slice::from_ref(reason);
+                let event = kept.record(body_key(request.body), EventState::Quarantined, reasons);
+                self.store(Arrival::new(event, Vec::new()), 0, &mut receipt).await?;
             }
             Verdict::Events(events) => {
-                for event in events {
-                    self.accept_event(name, request, event, &mut receipt).await?;
+                let (arrival, ignored) = self.arrival(&kept, events, &reception.remarks);
+                let registry = arrival.event.registry.clone();
+                self.store(arrival, ignored, &mut receipt).await?;
+                if let Some(registry) = registry {
+                    self.shared.monitor.registry(&registry, |status| status.last_event = Some(request.now));
                 }
             }
         }
@@ -125,108 +293,71 @@ impl Intake {
         Ok(enqueued.first().copied().expect("one request has one answer"))
     }
 
-    async fn accept_event(
-        &self,
-        name: &str,
-        request: &Request<'_>,
-        event: &RegistryEvent,
-        receipt: &mut Receipt,
-    ) -> Result<()> {
-        let key = event.dedup_key.clone();
-        match self.plan(event) {
-            Ok((watch, work)) => {
-                let registry = watch.host().to_owned();
-                let job = self.shared.job(work, Lane::Push);
-                let record = record(name, key, EventState::Accepted, None, Some(registry.clone()), request);
-                self.store(record, vec![job], receipt).await?;
-                let now = self.shared.clock.now();
-                self.shared.monitor.registry(&registry, |status| status.last_event = Some(now));
-            }
-            Err(reason) => {
-                info!(source = name, repository = event.repository, reason, "event ignored");
-                let record = record(name, key, EventState::Ignored, Some(reason), None, request);
-                self.store(record, Vec::new(), receipt).await?;
-            }
-        }
-        Ok(())
-    }
-
-    /// What an event asks for, or why it asks for nothing.
-    fn plan(&self, event: &RegistryEvent) -> Result<(&Arc<Watch>, Work), String> {
-        let watch = self.watch(event.host.as_deref())?;
-        let Ok(repository) = event.repository.parse::<Repository>() else {
-            return Err(format!("`{}` is no repository name", event.repository));
-        };
-        if !watch.has_repository(&repository) {
-            return Err(format!("repository {repository} is not watched"));
-        }
-        let tag = match &event.tag {
-            Some(tag) => match tag.parse::<TagName>() {
-                Ok(tag) if watch.has_tag(&tag) => Some(tag),
-                Ok(tag) => return Err(format!("tag {tag} is not watched")),
-                Err(_) => return Err(format!("`{tag}` is no tag")),
-            },
-            None => None,
-        };
-        let name = watch.name(&repository);
-        let tag = tag.map(|tag| TagOrDigest::Tag(tag.to_string()));
-        let digest = event.digest.clone().map(TagOrDigest::Digest);
-        let work = match (event.action, tag, digest) {
-            // A tag leads to the digest of now, which need not be the event's any more.
-            (Action::Pushed | Action::Deleted | Action::Refresh, Some(tag), _) => {
-                Work::Refresh { repository: name, reference: Some(tag) }
-            }
-            (Action::Pushed | Action::Refresh, None, Some(_)) if !watch.tags.is_empty() => {
-                return Err("it was pushed without a tag, and only some tags are watched".to_owned());
-            }
-            (Action::Pushed | Action::Refresh, None, Some(digest)) => {
-                Work::Index { repository: name, reference: digest }
-            }
-            (Action::Deleted, None, Some(digest)) => Work::Refresh { repository: name, reference: Some(digest) },
-            (_, None, None) | (Action::RepositoryDeleted, _, _) => Work::Refresh { repository: name, reference: None },
-        };
-        Ok((watch, work))
-    }
-
-    /// The watch for a host. An event without one can only mean the only one there is; an event that names another
-    /// is not for us, and must not make us contact anybody.
-    fn watch(&self, host: Option<&str>) -> Result<&Arc<Watch>, String> {
-        let watches = &self.shared.watches;
-        let Some(host) = host else {
-            let mut all = watches.values();
-            return match (all.next(), all.next()) {
-                (Some(only), None) => Ok(only),
-                _ => Err("it names no registry, and several are watched: name the source's registry".to_owned()),
+    /// The row of a delivery with its events, and how many of these ask for nothing.
+    fn arrival(&self, kept: &Kept<'_>, events: &[RegistryEvent], remarks: &[String]) -> (Arrival, usize) {
+        let mut registry = None;
+        let mut reasons = Vec::new();
+        let mut parts = Vec::new();
+        for event in events {
+            let jobs = match plan(&self.shared, event) {
+                Ok(plan) => {
+                    registry.get_or_insert(plan.registry);
+                    vec![plan.job]
+                }
+                Err(reason) => {
+                    info!(source = kept.source, repository = event.repository, reason, "event ignored");
+                    reasons.push(reason);
+                    Vec::new()
+                }
             };
+            parts.push(Part { dedupe_key: event.dedup_key.clone(), jobs });
+        }
+        let ignored = reasons.len();
+        let state = if ignored < events.len() { EventState::Accepted } else { EventState::Ignored };
+        reasons.extend_from_slice(remarks);
+        let row = |key: String| NewEvent { registry, ..kept.record(key, state, &reasons) };
+        let arrival = match <[Part; 1]>::try_from(parts) {
+            Ok([only]) => Arrival::new(row(only.dedupe_key), only.jobs),
+            Err(parts) => {
+                let key = batch_key(parts.iter().map(|part| part.dedupe_key.as_str()));
+                Arrival { event: row(key), jobs: Vec::new(), parts }
+            }
         };
-        let canonical = host.parse::<RegistryHost>().map_or_else(|_| host.to_owned(), |host| host.to_string());
-        watches.get(&canonical).or_else(|| watches.get(host)).ok_or_else(|| {
-            format!(
-                "registry {canonical} is not watched; if it is another name of one that is, name the source's registry"
-            )
-        })
+        (arrival, ignored)
     }
 
-    async fn store(&self, event: NewEvent, jobs: Vec<NewJob>, receipt: &mut Receipt) -> Result<()> {
-        let state = event.state;
-        let work: Vec<Work> = jobs.iter().map(|job| job.work.clone()).collect();
-        let accepted =
-            self.shared.store.accept(event, jobs).await.map_err(|error| Error::store("store a delivery", error))?;
-        if matches!(accepted, Accepted::Duplicate(_)) {
-            receipt.duplicates += 1;
-            self.shared.monitor.count(|counters| counters.duplicates += 1);
-            return Ok(());
-        }
-        self.shared.monitor.count(|counters| counters.events += 1);
+    /// Stores a delivery of which `ignored` events ask for nothing; its number.
+    async fn store(&self, arrival: Arrival, ignored: usize, receipt: &mut Receipt) -> Result<EventId> {
+        let state = arrival.event.state;
+        let events = arrival.parts.len().max(1);
+        let jobs = arrival.jobs.iter().chain(arrival.parts.iter().flat_map(|part| &part.jobs));
+        let work: Vec<Work> = jobs.map(|job| job.work.clone()).collect();
+        let arrived = self.shared.inbox.batcher.store(arrival).await?;
+        let id = match arrived.accepted {
+            Accepted::New(id) => id,
+            Accepted::Duplicate(id) => {
+                receipt.duplicates += events;
+                self.shared.monitor.count(|counters| counters.duplicates += events as u64);
+                return Ok(id);
+            }
+        };
+        let known = arrived.known_parts;
+        self.shared.monitor.count(|counters| {
+            counters.events += (events - known) as u64;
+            counters.duplicates += known as u64;
+        });
+        receipt.duplicates += known;
         match state {
-            EventState::Accepted => receipt.accepted += 1,
-            EventState::Ignored => receipt.ignored += 1,
             EventState::Quarantined => receipt.quarantined += 1,
+            EventState::Accepted | EventState::Ignored => {
+                receipt.ignored += ignored;
+                receipt.accepted += events.saturating_sub(ignored + known);
+            }
         }
         for work in work {
             self.shared.monitor.tell(Progress::Queued { work, lane: Lane::Push });
         }
-        Ok(())
+        Ok(id)
     }
 }
 
@@ -234,36 +365,4 @@ impl std::fmt::Debug for Intake {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Intake").finish_non_exhaustive()
     }
-}
-
-fn record(
-    source: &str,
-    dedupe_key: String,
-    state: EventState,
-    reason: Option<String>,
-    registry: Option<String>,
-    request: &Request<'_>,
-) -> NewEvent {
-    let header = |name: &&str| {
-        let value = request.headers.get(*name)?.to_str().ok()?;
-        Some(((*name).to_owned(), value.to_owned()))
-    };
-    NewEvent {
-        source: source.to_owned(),
-        dedupe_key,
-        state,
-        reason,
-        registry,
-        headers: HEADERS.iter().filter_map(header).collect(),
-        body: request.body.to_vec(),
-    }
-}
-
-/// The key of a delivery that gave no event of its own: the same bytes again are the same delivery.
-fn body_key(body: &[u8]) -> String {
-    use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-    // Not a cryptographic hash: a collision that somebody with the secret makes hides one ignored delivery.
-    let mut hasher = DefaultHasher::new();
-    body.hash(&mut hasher);
-    format!("body-{:016x}-{}", hasher.finish(), body.len())
 }

@@ -56,6 +56,7 @@ mod job;
 mod monitor;
 mod options;
 mod progress;
+mod pull;
 mod reconcile;
 mod run;
 mod shared;
@@ -67,12 +68,13 @@ pub use clock::{Clock, SystemClock};
 pub use engine::{Engine, EngineBuilder};
 pub use error::{Error, ErrorKind, Result};
 pub use indexing::ImageIndexer;
-pub use intake::{Intake, Receipt, Received};
+pub use intake::{Documents, Intake, PublicDocuments, Receipt, Received, Replayed};
 pub use monitor::{
     Counters, LastError, RegistryStatus, RunningJob, SinkStatus, Status, Summary, Undelivered, Unreached,
 };
 pub use options::{Options, RetryPolicy};
 pub use progress::{PassSummary, Progress};
+pub use pull::Puller;
 pub use sink::{
     Consignment, DocumentFormat, Gone, IndexedImage, News, Order, Outcome, Preview, Route, Sink, SinkCapabilities,
 };

@@ -22,6 +22,8 @@ pub struct Options {
     /// How often the queue is looked at when nothing announces work: the delay of jobs that other processes enqueue
     /// and of back-offs that end.
     pub poll: Duration,
+    /// How long to wait, after an event that others about the same push usually follow, before anything is fetched.
+    pub debounce: Duration,
     /// How long running jobs may go on after a stop was asked for.
     pub grace: Duration,
     /// What happens to jobs that fail.
@@ -47,6 +49,7 @@ impl Default for Options {
             interval: Duration::from_secs(60),
             lease: Duration::from_secs(30),
             poll: Duration::from_millis(500),
+            debounce: Duration::from_secs(2),
             grace: Duration::from_secs(20),
             retry: RetryPolicy::default(),
             dry_run: false,

@@ -19,6 +19,7 @@ pub(crate) use self::start::revive;
 use crate::delivery::{Courier, Phase};
 use crate::failure::{Trouble, chain};
 use crate::job;
+use crate::pull::pull;
 use crate::reconcile::Reconciler;
 use crate::shared::Shared;
 use crate::{LastError, Progress, Result, RunningJob, SinkStatus, Summary, Undelivered, Unreached};
@@ -181,6 +182,13 @@ impl Dispatcher {
         if let (Mode::Forever, Some(retention)) = (self.mode, shared.options.retention.clone()) {
             chores.spawn(upkeep(Arc::clone(&shared), retention));
         }
+        // A set of its own: it ends with the intake, and what it left unacknowledged comes again.
+        let mut pullers = JoinSet::new();
+        if self.mode == Mode::Forever {
+            for puller in &shared.pullers {
+                pullers.spawn(pull(Arc::clone(&shared), Arc::clone(puller)));
+            }
+        }
         loop {
             let stopping = deadline.is_some();
             if self.look && !stopping && self.free() > 0 {
@@ -200,6 +208,7 @@ impl Dispatcher {
                     // A pass holds nothing that could be lost.
                     self.passes.abort_all();
                     couriers.stop();
+                    pullers.abort_all();
                     deadline = Some(Instant::now() + shared.options.grace);
                 }
                 () = until(deadline), if stopping => {

@@ -17,8 +17,9 @@ use tracing::{debug, info, warn};
 use crate::delivery::SinkHealth;
 use crate::failure::{Blame, Class, Trouble};
 use crate::health::Health;
+use crate::intake::Inbox;
 use crate::monitor::Monitor;
-use crate::{Clock, ImageIndexer, LastError, Options, Progress, Route, Watch};
+use crate::{Clock, ImageIndexer, LastError, Options, Progress, Puller, Route, Watch};
 
 pub(crate) struct Shared {
     pub(crate) store: Arc<dyn Store>,
@@ -29,6 +30,8 @@ pub(crate) struct Shared {
     pub(crate) options: Options,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) monitor: Monitor,
+    pub(crate) inbox: Inbox,
+    pub(crate) pullers: Vec<Arc<Puller>>,
     pub(crate) health: Health,
     pub(crate) flights: Flights,
 }

@@ -46,6 +46,7 @@ mod findings;
 mod grammar;
 mod layout;
 mod providers;
+pub mod pull;
 mod secret;
 mod setup;
 mod shelf;

@@ -26,6 +26,7 @@ mod pages;
 mod probe;
 #[cfg(feature = "acr")]
 mod product;
+mod public;
 mod quota;
 mod referrer;
 mod retry;
@@ -44,9 +45,10 @@ pub(crate) use client::{Links, Place};
 pub(crate) use guard::without_port;
 pub use guard::{Resolver, SystemResolver};
 pub use no_proxy::NoProxy;
-pub(crate) use probe::{BrokenHandshake, Handshake};
-pub use quota::Quota;
 pub use outbound::{Destinations, Outbound, OutboundConfig, retry_after};
+pub(crate) use probe::{BrokenHandshake, Handshake};
+pub use public::PublicClient;
+pub use quota::Quota;
 pub(crate) use referrer::{EMPTY_CONFIG, referrer_manifest};
 pub use retry::Retry;
 #[cfg(feature = "acr")]

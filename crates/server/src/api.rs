@@ -21,4 +21,5 @@ pub(crate) fn router() -> Router<Shared> {
         .route("/v1/queue", get(queue::show))
         .route("/v1/registries", get(queue::registries))
         .route("/v1/events", get(events::list))
+        .route("/v1/events/{event}", get(events::show).post(events::replay))
 }

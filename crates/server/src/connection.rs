@@ -8,23 +8,45 @@ use std::time::Duration;
 
 use axum::serve::Listener;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Sleep, sleep};
+
+use crate::tls::{Tls, Transport};
 
 /// A connection on which nothing moves for this long is closed: longer than the keep-alive of usual senders.
 const IDLE: Duration = Duration::from_secs(75);
 /// Connections at one time; more wait to be accepted. Well under the customary limit of 1024 open files.
 const CONNECTIONS: usize = 512;
 
+/// Where connections come from, and whether they are encrypted.
+#[derive(Debug)]
+pub struct Socket {
+    listener: TcpListener,
+    tls: Option<Tls>,
+}
+
+impl Socket {
+    /// Connections of `listener`, encrypted.
+    pub fn with_tls(listener: TcpListener, tls: Tls) -> Self {
+        Self { listener, tls: Some(tls) }
+    }
+}
+
+impl From<TcpListener> for Socket {
+    fn from(listener: TcpListener) -> Self {
+        Self { listener, tls: None }
+    }
+}
+
 /// A listener with a bound on connections and on their idleness.
 pub(crate) struct Bounded {
-    inner: TcpListener,
+    inner: Socket,
     permits: Arc<Semaphore>,
 }
 
 impl Bounded {
-    pub(crate) fn new(inner: TcpListener) -> Self {
+    pub(crate) fn new(inner: Socket) -> Self {
         Self { inner, permits: Arc::new(Semaphore::new(CONNECTIONS)) }
     }
 }
@@ -35,20 +57,24 @@ impl Listener for Bounded {
 
     async fn accept(&mut self) -> (Connection, Self::Addr) {
         let permit = Arc::clone(&self.permits).acquire_owned().await.expect("the semaphore is never closed");
-        let (stream, address) = Listener::accept(&mut self.inner).await;
+        let (stream, address) = Listener::accept(&mut self.inner.listener).await;
         // Answers are one small write; waiting to fill a packet would delay each by 40 ms.
         let _ = stream.set_nodelay(true);
+        let stream = match &self.inner.tls {
+            Some(tls) => tls.accept(stream),
+            None => Transport::Plain(stream),
+        };
         (Connection { stream, idle: Box::pin(sleep(IDLE)), _permit: permit }, address)
     }
 
     fn local_addr(&self) -> io::Result<Self::Addr> {
-        self.inner.local_addr()
+        self.inner.listener.local_addr()
     }
 }
 
 /// A connection with a limit to its idleness.
 pub(crate) struct Connection {
-    stream: TcpStream,
+    stream: Transport,
     idle: Pin<Box<Sleep>>,
     _permit: OwnedSemaphorePermit,
 }

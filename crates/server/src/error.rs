@@ -12,6 +12,10 @@ pub enum ErrorKind {
     Listen,
     /// A search is not understood.
     Query,
+    /// A source of events is not configured.
+    Source,
+    /// A certificate or its key cannot be used.
+    Certificate,
 }
 
 /// An error of this crate; its message reads after "failed to …".
@@ -28,6 +32,14 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     pub(crate) fn listen(message: impl Into<String>, source: io::Error) -> Self {
         Self { kind: ErrorKind::Listen, message: message.into(), source: Some(Box::new(source)) }
+    }
+
+    pub(crate) fn source(message: impl Into<String>) -> Self {
+        Self { kind: ErrorKind::Source, message: message.into(), source: None }
+    }
+
+    pub(crate) fn certificate(message: impl Into<String>) -> Self {
+        Self { kind: ErrorKind::Certificate, message: message.into(), source: None }
     }
 
     pub(crate) fn query(message: impl Into<String>) -> Self {

@@ -4,7 +4,7 @@
 //!
 //! | route | what for | who may |
 //! | --- | --- | --- |
-//! | `POST /v1/events/{provider}/{source}` | deliveries of registries | the source's secret |
+//! | `POST /v1/events/{provider}/{source}`, `…/{secret}` | deliveries of registries | the source's secret |
 //! | `GET /healthz` | the process lives | everyone |
 //! | `GET /readyz` | the store answers, the engine runs | everyone; details by [`Access`] |
 //! | `GET /metrics` | Prometheus | [`Access`] |
@@ -12,6 +12,7 @@
 //! | `GET /v1/packages` | which images hold a package | [`Access`] |
 //! | `GET /v1/failures`, `POST /v1/failures/{job}/retry` | what went wrong, with the reason | [`Access`] |
 //! | `GET /v1/queue`, `/v1/registries`, `/v1/events` | how it goes | [`Access`] |
+//! | `GET /v1/events/{event}`, `POST /v1/events/{event}` | a delivery with its body; reads it again | [`Access`] |
 //!
 //! A delivery is authenticated over its raw bytes, stored, and then answered: nothing is indexed in a handler.
 //! Errors are `application/problem+json`.
@@ -53,10 +54,13 @@ mod problem;
 pub mod search;
 mod server;
 mod state;
+mod tls;
 mod webhook;
 
 pub use access::{Access, Openness};
+pub use connection::Socket;
 pub use error::{Error, ErrorKind, Result};
 pub use metrics::Metrics;
 pub use options::{EventSource, Options};
 pub use server::Server;
+pub use tls::Tls;

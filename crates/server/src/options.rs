@@ -1,6 +1,6 @@
 //! How a server is set up.
 
-use supercargo_engine::events::Source;
+use supercargo_engine::events::{PROVIDERS, Source};
 
 use crate::{Access, Metrics};
 
@@ -11,21 +11,22 @@ pub struct Options {
     pub access: Access,
     /// Where deliveries may come from.
     pub sources: Vec<EventSource>,
-    /// Bytes of a delivery at most; larger ones are answered with 413.
+    /// Bytes of a delivery at most, whatever its source; larger ones are answered with 413.
     pub body_limit: usize,
-    /// Deliveries that are handled at one time; more are answered with 503. With the limit of a body it bounds the
-    /// memory that a burst can take.
-    pub deliveries: usize,
+    /// Bytes of all deliveries that are being read or stored; what comes on top of that is answered with 503. It
+    /// bounds the memory that a burst can take.
+    pub memory: usize,
     /// What is counted.
     pub metrics: Metrics,
 }
 
 impl Options {
-    /// No sources, bodies up to 2 MiB, 32 deliveries at a time.
+    /// No sources, bodies up to 2 MiB, 64 MiB of them at a time.
     ///
-    /// Distribution sends a few events of about a kilobyte each; Event Grid stops at 1 MB.
+    /// Distribution sends a few events of about a kilobyte each; Event Grid stops at 1 MB, and so does a source unless
+    /// it is known to send more.
     pub fn new(access: Access) -> Self {
-        Self { access, sources: Vec::new(), body_limit: 2 << 20, deliveries: 32, metrics: Metrics::default() }
+        Self { access, sources: Vec::new(), body_limit: 2 << 20, memory: 64 << 20, metrics: Metrics::default() }
     }
 
     /// The same with another source of deliveries.
@@ -50,11 +51,14 @@ pub struct EventSource {
     pub name: String,
     /// How its deliveries are read, and which secret they carry.
     pub source: Box<dyn Source>,
+    /// Bytes of one of its deliveries at most.
+    pub body_limit: usize,
 }
 
 impl EventSource {
-    /// Deliveries that `source` reads, under `name`.
+    /// Deliveries that `source` reads, under `name`, as large as its provider makes them.
     pub fn new(name: impl Into<String>, source: Box<dyn Source>) -> Self {
-        Self { name: name.into(), source }
+        let provider = PROVIDERS.iter().find(|provider| provider.name == source.name());
+        Self { name: name.into(), body_limit: provider.map_or(1 << 20, |provider| provider.body_limit), source }
     }
 }

@@ -36,6 +36,25 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, detail)
     }
 
+    /// A word for the metric of deliveries.
+    pub(crate) fn outcome(&self) -> &'static str {
+        match self.status {
+            StatusCode::SERVICE_UNAVAILABLE => "overloaded",
+            StatusCode::PAYLOAD_TOO_LARGE => "too-large",
+            _ => "broken-off",
+        }
+    }
+
+    /// An error of the engine.
+    pub(crate) fn from_engine(error: supercargo_engine::Error) -> Self {
+        if error.is_retryable() {
+            tracing::warn!(error = &error as &dyn std::error::Error, "engine unavailable");
+            return Self::unavailable("the store does not answer at the moment", Duration::from_secs(1));
+        }
+        tracing::error!(error = &error as &dyn std::error::Error, "engine failed");
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "it failed; the log says why")
+    }
+
     /// 503: the same request may succeed after `wait`.
     pub(crate) fn unavailable(detail: impl Into<String>, wait: Duration) -> Self {
         Self { retry_after: Some(wait), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, detail) }

@@ -10,12 +10,11 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderValue, Method, StatusCode, header};
 use supercargo_engine::Engine;
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use crate::connection::Bounded;
+use crate::connection::{Bounded, Socket};
 use crate::problem::Problem;
 use crate::state::{Shared, State as SharedState};
 use crate::{Error, Options, Result, access, api, health, metrics, webhook};
@@ -44,7 +43,11 @@ impl Server {
         Router::new()
             .route("/healthz", get(health::alive))
             .route("/readyz", get(health::ready))
-            .route("/v1/events/{provider}/{source}", post(webhook::receive))
+            .route("/v1/events/{provider}/{source}", post(webhook::receive).options(webhook::receive))
+            .route(
+                "/v1/events/{provider}/{source}/{secret}",
+                post(webhook::receive_with_secret).options(webhook::receive_with_secret),
+            )
             .merge(guarded)
             .fallback(|| async { Problem::not_found("there is nothing here; see docs/api.md for what there is") })
             .method_not_allowed_fallback(|| async {
@@ -54,6 +57,28 @@ impl Server {
             .with_state(Arc::clone(&self.shared))
     }
 
+    /// Deliveries for one source, at any path: for senders that can be given a host and a port and nothing else.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Source`](crate::ErrorKind::Source) if there is no such source.
+    pub fn source_router(&self, provider: &str, name: &str) -> Result<Router> {
+        let key = (provider.to_owned(), name.to_owned());
+        if !self.shared.sources.contains_key(&key) {
+            return Err(Error::source(format!("receive for {provider}/{name}: no such source is configured")));
+        }
+        let take = async move |State(shared): State<Shared>, request: Request| match shared.sources.get(&key) {
+            Some(source) if matches!(*request.method(), Method::POST | Method::OPTIONS) => {
+                webhook::take(&shared, source, None, request).await
+            }
+            _ => Problem::new(StatusCode::METHOD_NOT_ALLOWED, "not with this method").into_response(),
+        };
+        Ok(Router::new()
+            .fallback(take)
+            .layer(from_fn_with_state(Arc::clone(&self.shared), observe))
+            .with_state(Arc::clone(&self.shared)))
+    }
+
     /// Serves until `shutdown` resolves, then lets requests under way end, within bounds.
     ///
     /// # Errors
@@ -61,26 +86,44 @@ impl Server {
     /// [`ErrorKind::Listen`](crate::ErrorKind::Listen) if the listener fails for good.
     pub async fn serve(
         &self,
-        listener: TcpListener,
+        listener: impl Into<Socket>,
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> Result<()> {
-        let (stop, mut stopped) = watch::channel(());
-        let graceful = async move {
-            shutdown.await;
-            drop(stop);
-        };
-        let serving = axum::serve(Bounded::new(listener), self.router()).with_graceful_shutdown(graceful);
-        let overdue = async move {
-            // An error says that the sender is gone, which is the signal.
-            while stopped.changed().await.is_ok() {}
-            tokio::time::sleep(GRACE).await;
-        };
-        tokio::select! {
-            served = serving => served.map_err(|error| Error::listen("serve requests", error)),
-            () = overdue => {
-                tracing::warn!("requests cut off at the end of their grace");
-                Ok(())
-            }
+        serve(listener.into(), self.router(), shutdown).await
+    }
+
+    /// The same for the deliveries of one source: see [`Server::source_router`].
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Source`](crate::ErrorKind::Source), and as for [`Server::serve`].
+    pub async fn serve_source(
+        &self,
+        listener: impl Into<Socket>,
+        (provider, name): (&str, &str),
+        shutdown: impl Future<Output = ()> + Send + 'static,
+    ) -> Result<()> {
+        serve(listener.into(), self.source_router(provider, name)?, shutdown).await
+    }
+}
+
+async fn serve(socket: Socket, router: Router, shutdown: impl Future<Output = ()> + Send + 'static) -> Result<()> {
+    let (stop, mut stopped) = watch::channel(());
+    let graceful = async move {
+        shutdown.await;
+        drop(stop);
+    };
+    let serving = axum::serve(Bounded::new(socket), router).with_graceful_shutdown(graceful);
+    let overdue = async move {
+        // An error says that the sender is gone, which is the signal.
+        while stopped.changed().await.is_ok() {}
+        tokio::time::sleep(GRACE).await;
+    };
+    tokio::select! {
+        served = serving => served.map_err(|error| Error::listen("serve requests", error)),
+        () = overdue => {
+            tracing::warn!("requests cut off at the end of their grace");
+            Ok(())
         }
     }
 }

@@ -3,12 +3,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use supercargo_engine::events::Source;
 use supercargo_engine::store::Store;
 use supercargo_engine::{Engine, Intake};
 use tokio::sync::Semaphore;
 
-use crate::{Access, Metrics, Options};
+use crate::{Access, EventSource, Metrics, Options, webhook};
 
 pub(crate) type Shared = Arc<State>;
 
@@ -18,9 +17,10 @@ pub(crate) struct State {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) access: Access,
     /// By provider and name.
-    pub(crate) sources: HashMap<(String, String), Box<dyn Source>>,
+    pub(crate) sources: HashMap<(String, String), EventSource>,
     pub(crate) body_limit: usize,
-    pub(crate) deliveries: Semaphore,
+    /// For the bodies of deliveries, in units.
+    pub(crate) memory: Semaphore,
     pub(crate) metrics: Metrics,
 }
 
@@ -29,7 +29,7 @@ impl State {
         let sources = options
             .sources
             .into_iter()
-            .map(|event_source| ((event_source.source.name().to_owned(), event_source.name), event_source.source))
+            .map(|source| ((source.source.name().to_owned(), source.name.clone()), source))
             .collect();
         Self {
             intake: engine.intake(),
@@ -38,7 +38,7 @@ impl State {
             access: options.access,
             sources,
             body_limit: options.body_limit,
-            deliveries: Semaphore::new(options.deliveries),
+            memory: Semaphore::new(webhook::units(options.memory)),
             metrics: options.metrics,
         }
     }

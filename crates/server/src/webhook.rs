@@ -2,38 +2,76 @@
 
 use std::time::Duration;
 
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, BodyDataStream};
 use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse, Response};
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt as _;
 use http::StatusCode;
+use http::request::Parts;
+use jiff::Timestamp;
 use supercargo_engine::events;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
+use crate::EventSource;
 use crate::problem::Problem;
-use crate::state::Shared;
+use crate::state::{Shared, State as SharedState};
 
 /// How long a sender may take for its body. Providers themselves give up after some seconds.
 const BODY: Duration = Duration::from_secs(15);
+/// The unit in which memory for bodies is shared out.
+const UNIT: usize = 1 << 10;
 
-/// Takes a delivery: all of its bytes, then the source's word on it, then the store, then the answer.
+/// `/v1/events/{provider}/{source}`.
 pub(crate) async fn receive(
     State(shared): State<Shared>,
     Path((provider, name)): Path<(String, String)>,
     request: Request,
 ) -> Response {
-    let Some(source) = shared.sources.get(&(provider, name.clone())) else {
-        return Problem::not_found("no such source of events is configured").into_response();
-    };
-    let Ok(_permit) = shared.deliveries.try_acquire() else {
-        return Problem::unavailable("too many deliveries at once", Duration::from_secs(1)).into_response();
-    };
+    find(&shared, provider, name, None, request).await
+}
+
+/// `/v1/events/{provider}/{source}/{secret}`, for senders that know an address and nothing else.
+pub(crate) async fn receive_with_secret(
+    State(shared): State<Shared>,
+    Path((provider, name, _)): Path<(String, String, String)>,
+    request: Request,
+) -> Response {
+    // As it was written: what is decoded before it is compared can be written in many ways.
+    let secret = request.uri().path().rsplit('/').next().map(str::to_owned);
+    find(&shared, provider, name, secret, request).await
+}
+
+async fn find(
+    shared: &SharedState,
+    provider: String,
+    name: String,
+    secret: Option<String>,
+    request: Request,
+) -> Response {
+    match shared.sources.get(&(provider, name)) {
+        Some(source) => take(shared, source, secret.as_deref(), request).await,
+        None => Problem::not_found("no such source of events is configured").into_response(),
+    }
+}
+
+/// Takes a delivery: all of its bytes, then the source's word on it, then the store, then the answer.
+pub(crate) async fn take(
+    shared: &SharedState,
+    source: &EventSource,
+    secret: Option<&str>,
+    request: Request,
+) -> Response {
     let (parts, body) = request.into_parts();
-    let body = match read(body, shared.body_limit).await {
+    let mut room = Room { memory: &shared.memory, taken: None, units: 0 };
+    let body = match read(&mut room, body, source.body_limit.min(shared.body_limit)).await {
         Ok(body) => body,
-        Err(problem) => return problem.into_response(),
+        Err(problem) => {
+            shared.metrics.delivery(problem.outcome());
+            return problem.into_response();
+        }
     };
-    let delivery = events::Request::new(&parts.method, &parts.headers, &body, jiff::Timestamp::now())
-        .with_query(parts.uri.query());
-    let received = shared.intake.receive(&name, source.as_ref(), &delivery).await;
+    let received = shared.intake.receive(&source.name, source.source.as_ref(), &delivery(&parts, secret, &body)).await;
     shared.metrics.delivery(received.outcome);
     let mut response = Response::new(Body::from(received.answer.body));
     *response.status_mut() = received.answer.status;
@@ -41,16 +79,34 @@ pub(crate) async fn receive(
     response
 }
 
-async fn read(body: Body, limit: usize) -> Result<bytes::Bytes, Problem> {
+fn delivery<'a>(parts: &'a Parts, secret: Option<&'a str>, body: &'a [u8]) -> events::Request<'a> {
+    events::Request::new(&parts.method, &parts.headers, body, Timestamp::now())
+        .with_query(parts.uri.query())
+        .with_path_secret(secret)
+}
+
+async fn read(room: &mut Room<'_>, body: Body, limit: usize) -> Result<Bytes, Problem> {
     let too_large = || Problem::new(StatusCode::PAYLOAD_TOO_LARGE, format!("a delivery has {limit} bytes at most"));
     // Without this, a sender that says what is coming would have half of it read for nothing.
     if http_body_size(&body) > limit as u64 {
         return Err(too_large());
     }
-    match tokio::time::timeout(BODY, to_bytes(body, limit)).await {
-        Ok(Ok(bytes)) => Ok(bytes),
-        Ok(Err(error)) if is_over_limit(&error) => Err(too_large()),
-        Ok(Err(_)) => Err(Problem::bad_request("the body ends early")),
+    let mut stream: BodyDataStream = body.into_data_stream();
+    let gather = async {
+        let mut all = BytesMut::new();
+        while let Some(chunk) = stream.next().await {
+            let chunk = chunk.map_err(|_| Problem::bad_request("the body ends early"))?;
+            if all.len() + chunk.len() > limit {
+                return Err(too_large());
+            }
+            // Memory is taken for what has come, not for what is promised: slow senders keep nobody else out.
+            room.hold(all.len() + chunk.len())?;
+            all.extend_from_slice(&chunk);
+        }
+        Ok(all.freeze())
+    };
+    match tokio::time::timeout(BODY, gather).await {
+        Ok(read) => read,
         Err(_) => Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "the body takes too long")),
     }
 }
@@ -60,14 +116,31 @@ fn http_body_size(body: &Body) -> u64 {
     body.size_hint().lower()
 }
 
-fn is_over_limit(error: &axum::Error) -> bool {
-    let mut next: Option<&dyn std::error::Error> = Some(error);
-    while let Some(error) = next {
-        // `http_body_util::LengthLimitError`, whose crate is not worth a dependency for its type's name.
-        if error.to_string() == "length limit exceeded" {
-            return true;
+/// A delivery's share of the memory for bodies, until it is answered.
+struct Room<'a> {
+    memory: &'a Semaphore,
+    taken: Option<SemaphorePermit<'a>>,
+    units: usize,
+}
+
+impl Room<'_> {
+    fn hold(&mut self, bytes: usize) -> Result<(), Problem> {
+        let wanted = bytes.div_ceil(UNIT).max(1);
+        let more = wanted.saturating_sub(self.units);
+        let more_permits = u32::try_from(more).unwrap_or(u32::MAX);
+        let Ok(permit) = self.memory.try_acquire_many(more_permits) else {
+            return Err(Problem::unavailable("too many deliveries at once", Duration::from_secs(1)));
+        };
+        match &mut self.taken {
+            Some(taken) => taken.merge(permit),
+            None => self.taken = Some(permit),
         }
-        next = error.source();
+        self.units += more;
+        Ok(())
     }
-    false
+}
+
+/// The units in `bytes`.
+pub(crate) fn units(bytes: usize) -> usize {
+    bytes / UNIT
 }

@@ -5,6 +5,8 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::job::NewJob;
+
 /// An event's number, never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -62,6 +64,46 @@ pub struct NewEvent {
     pub body: Vec<u8>,
 }
 
+/// A delivery and what it asks for.
+///
+/// Most deliveries carry one event, and [`NewEvent::dedupe_key`] is that event's. Some carry many, which senders put
+/// together anew when they repeat them: such a delivery has a key of its own, and its events are in
+/// [`Arrival::parts`], each under its key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Arrival {
+    /// The delivery.
+    pub event: NewEvent,
+    /// What it asks for as a whole.
+    pub jobs: Vec<NewJob>,
+    /// The events in it, if it carried several.
+    pub parts: Vec<Part>,
+}
+
+impl Arrival {
+    /// A delivery of one event.
+    pub fn new(event: NewEvent, jobs: Vec<NewJob>) -> Self {
+        Self { event, jobs, parts: Vec::new() }
+    }
+}
+
+/// One of several events of a delivery.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// What the provider calls the event.
+    pub dedupe_key: String,
+    /// What it asks for.
+    pub jobs: Vec<NewJob>,
+}
+
+/// What became of a delivery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Arrived {
+    /// Whether it was stored. A delivery is a duplicate if its key is known, or the keys of all of its parts are.
+    pub accepted: Accepted,
+    /// Of a stored delivery, the parts that were known and asked for nothing again.
+    pub known_parts: usize,
+}
+
 /// What became of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Accepted {
@@ -94,6 +136,8 @@ pub struct EventRecord {
 /// Which events to list; empty for all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EventFilter {
+    /// Only the one of this number.
+    pub id: Option<EventId>,
     /// Only those of this source.
     pub source: Option<String>,
     /// Only those in this state.

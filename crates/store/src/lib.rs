@@ -50,7 +50,7 @@ pub use change::{Change, ChildKind, ManifestChild};
 pub use clock::ClockOffset;
 pub use directory::{DataDirectory, DirectoryLock};
 pub use error::{Error, ErrorKind, Result};
-pub use event::{Accepted, EventFilter, EventId, EventRecord, EventState, NewEvent};
+pub use event::{Accepted, Arrival, Arrived, EventFilter, EventId, EventRecord, EventState, NewEvent, Part};
 pub use inventory::{
     Away, ImageFilter, ImageSummary, KnownBase, ManifestState, NameMatch, PackageLayer, PackageLocation, PackageMatch,
     PackageQuery, Place, PlaceFilter, Presence, Problem, ProblemFilter, ProblemState, RegistryState, RepositoryState,

@@ -10,7 +10,7 @@ use supercargo_index::{Digest, LayerCache};
 
 use crate::change::Change;
 use crate::error::Result;
-use crate::event::{Accepted, EventFilter, EventRecord, NewEvent};
+use crate::event::{Accepted, Arrival, Arrived, EventFilter, EventRecord, NewEvent};
 use crate::inventory::{
     ImageFilter, ImageSummary, KnownBase, ManifestState, PackageMatch, PackageQuery, PlaceFilter, Problem,
     ProblemFilter, RegistryState, RepositoryState, StoredImage, TagState,
@@ -37,8 +37,15 @@ use crate::upkeep::{Pruned, Retention, Usage};
 /// - What the registry no longer has is kept with the time it went, and hidden unless it is asked for.
 #[async_trait]
 pub trait Store: fmt::Debug + Send + Sync {
-    /// Keeps an event and enqueues its jobs, in one transaction. An event that is there already enqueues nothing.
-    async fn accept(&self, event: NewEvent, jobs: Vec<NewJob>) -> Result<Accepted>;
+    /// Keeps deliveries and enqueues their jobs, all in one transaction, in their order. What is known by its key,
+    /// from the store or from earlier in the call, enqueues nothing. The answers are in the order of the arrivals.
+    async fn accept_many(&self, arrivals: Vec<Arrival>) -> Result<Vec<Arrived>>;
+
+    /// Keeps one event and enqueues its jobs.
+    async fn accept(&self, event: NewEvent, jobs: Vec<NewJob>) -> Result<Accepted> {
+        let arrived = self.accept_many(vec![Arrival::new(event, jobs)]).await?;
+        Ok(arrived.first().expect("one arrival has one answer").accepted)
+    }
 
     /// Events, the newest first.
     async fn events(&self, filter: &EventFilter, page: &Page) -> Result<Listing<EventRecord>>;

@@ -1,5 +1,6 @@
 //! The end-to-end tests: the workspace and the real binaries, seen from outside.
 
+mod burst;
 mod commands;
 mod conformance;
 mod delivery;
@@ -10,4 +11,6 @@ mod machinery;
 mod polling;
 mod products;
 mod recovery;
+mod relay;
+mod senders;
 mod trouble;

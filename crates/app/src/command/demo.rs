@@ -111,10 +111,12 @@ fn plan(host: &str, data: &Path, secret: &str) -> Result<Plan> {
         routes: Vec::new(),
         options: Options { interval: Duration::from_secs(10), ..Options::default() },
         endpoint: Some(EndpointPlan {
-            address: String::new(),
+            address: None,
             token: None,
             openness: Openness::Careful,
-            sources: vec![SourcePlan { name: SOURCE.to_owned(), config: source }],
+            sources: vec![SourcePlan::new(SOURCE, source)],
+            ports: Vec::new(),
+            tls: None,
         }),
     })
 }

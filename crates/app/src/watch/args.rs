@@ -52,6 +52,9 @@ pub(crate) struct WatchArgs {
     pub(crate) sinks: SinkArgs,
 
     #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+
+    #[command(flatten)]
     pub(crate) data: DataArgs,
 
     /// Address to listen on for webhooks and the API, such as 127.0.0.1:8080. Not listening unless set
@@ -89,6 +92,9 @@ pub(crate) struct ServerCommand {
     pub(crate) sinks: SinkArgs,
 
     #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+
+    #[command(flatten)]
     pub(crate) data: DataArgs,
 
     /// Address to listen on for webhooks and the API
@@ -104,6 +110,10 @@ pub(crate) struct ServerCommand {
 
     #[command(flatten)]
     pub(crate) server: ServerArgs,
+
+    /// Print the address and the secret of every event source, ready to paste, and exit. Secrets that are missing are made and kept in the data directory
+    #[arg(long, help_heading = "Server")]
+    pub(crate) print_endpoints: bool,
 
     #[command(flatten)]
     pub(crate) log: LogArgs,
@@ -141,6 +151,14 @@ pub(crate) struct ScopeArgs {
     pub(crate) workers: u16,
 }
 
+/// Where the configuration file is.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ConfigArgs {
+    /// Configuration file (TOML). Flags and environment variables win over what it says
+    #[arg(long, value_name = "FILE", env = "SUPERCARGO_CONFIG", hide_env_values = true)]
+    pub(crate) config: Option<PathBuf>,
+}
+
 /// Where the data is.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct DataArgs {
@@ -173,10 +191,10 @@ pub(crate) struct ServerArgs {
     )]
     pub(crate) event_header: String,
 
-    /// Name under which events come in, at /v1/events/distribution/NAME, and the registry that they are about. May be repeated [default: main]
+    /// Name under which events come in, at /v1/events/PROVIDER/NAME, and the registry that they are about; or fields such as "name=main,provider=harbor,host=harbor.example.com,secret-file=FILE". May be repeated [default: main]
     #[arg(
         long,
-        value_name = "NAME[=HOST]",
+        value_name = "SOURCE",
         env = "SUPERCARGO_EVENT_SOURCE",
         hide_env_values = true,
         help_heading = "Server"
@@ -196,6 +214,24 @@ pub(crate) struct ServerArgs {
     /// Let everyone who can connect read the API, without a token
     #[arg(long, help_heading = "Server")]
     pub(crate) insecure_open_api: bool,
+
+    /// Certificate for https, with those that lead to its authority, in PEM form. It is read again when it changes, and on SIGHUP
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "SUPERCARGO_TLS_CERTIFICATE",
+        hide_env_values = true,
+        help_heading = "Server"
+    )]
+    pub(crate) tls_certificate: Option<PathBuf>,
+
+    /// Key of the certificate, in PEM form
+    #[arg(long, value_name = "FILE", env = "SUPERCARGO_TLS_KEY", hide_env_values = true, help_heading = "Server")]
+    pub(crate) tls_key: Option<PathBuf>,
+
+    /// Address at which registries reach this server, such as https://supercargo.example.com: what --print-endpoints begins with
+    #[arg(long, value_name = "URL", env = "SUPERCARGO_PUBLIC_URL", hide_env_values = true, help_heading = "Server")]
+    pub(crate) public_url: Option<String>,
 }
 
 #[cfg(test)]

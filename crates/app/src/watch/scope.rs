@@ -1,16 +1,23 @@
 //! From flags to what is watched.
 
-use supercargo_engine::registry::{RegistryConfig, Repository, parse_registry};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use supercargo_engine::registry::{Credential, RegistryConfig, RegistryKind, Repository, Secret, parse_registry};
 use supercargo_engine::{TagPatterns, Watch};
 
 use super::args::ScopeArgs;
+use crate::config::{Config, Table};
 use crate::credentials::Credentials;
+use crate::service::ProductPort;
 use crate::{Environment, Error, Result, proxy};
 
 /// What is watched, as the flags say it: one entry per registry, its repositories in it.
 #[derive(Debug)]
 pub(crate) struct Scope {
     registries: Vec<RegistryConfig>,
+    /// Who we are to registries of which the configuration file says so, by host.
+    own: HashMap<String, Credential>,
     tags: TagPatterns,
     all_images: bool,
     refresh_registry: bool,
@@ -22,9 +29,24 @@ impl Scope {
     /// # Errors
     ///
     /// Everything that is wrong with them, at once.
-    pub(crate) fn read(args: &ScopeArgs, environment: &Environment) -> Result<Self> {
+    pub(crate) fn read(args: &ScopeArgs, file: &Config, environment: &Environment) -> Result<Self> {
         let mut problems = Vec::new();
         let mut registries: Vec<RegistryConfig> = Vec::new();
+        let mut own = HashMap::new();
+        // Those of the command line stand for all.
+        let tables = if args.registry.is_empty() { &file.registries[..] } else { &[] };
+        for table in tables {
+            match read_table(table, environment) {
+                Ok((config, _)) if registries.iter().any(|other| other.host == config.host) => {
+                    problems.push(format!("{}: registry: {} is named twice", table.at, config.host));
+                }
+                Ok((config, credential)) => {
+                    own.extend(credential.map(|credential| (config.host.to_string(), credential)));
+                    registries.push(config);
+                }
+                Err(found) => problems.extend(found),
+            }
+        }
         for text in &args.registry {
             let named = match read_registry(text) {
                 Ok(config) => config.registries(),
@@ -69,6 +91,7 @@ impl Scope {
         }
         Ok(Self {
             registries,
+            own,
             tags,
             all_images: args.all_images.is_set(),
             refresh_registry: args.refresh_registry.is_set(),
@@ -80,21 +103,36 @@ impl Scope {
         self.registries.iter().map(|config| config.host.to_string()).collect()
     }
 
+    /// The ports that products are to send their webhooks to.
+    pub(crate) fn ports(&self) -> Vec<ProductPort> {
+        let port = |config: &RegistryConfig| {
+            let subdomains = config.kind == RegistryKind::Artifactory && config.subdomain_mode;
+            Some(ProductPort { port: config.port?, kind: config.kind, host: config.host.to_string(), subdomains })
+        };
+        self.registries.iter().filter_map(port).collect()
+    }
+
     /// The watches.
     ///
     /// # Errors
     ///
     /// If a registry's configuration cannot be used, or asks for what is not there yet.
     pub(crate) fn watches(&self, credentials: &Credentials) -> Result<Vec<Watch>> {
-        credentials.check(&self.registries).map_err(|problem| Error::usage(vec![problem]))?;
+        credentials
+            .check(self.registries.iter().filter(|config| !self.own.contains_key(&config.host.to_string())))
+            .map_err(|problem| Error::usage(vec![problem]))?;
         self.registries
             .iter()
             .map(|config| {
-                let registry = supercargo_engine::registry::build(config, credentials.provider(config))?;
+                let provider = match self.own.get(&config.host.to_string()) {
+                    Some(credential) => Arc::new(credential.clone()),
+                    None => credentials.provider(config),
+                };
+                let registry = supercargo_engine::registry::build(config, provider)?;
                 let (host, filter) = (config.host.to_string(), config.filter.clone());
                 Ok(Watch {
                     repositories: config.repositories.clone(),
-                    filter: Some(std::sync::Arc::new(move |repository: &Repository| filter.admits(&host, repository))),
+                    filter: Some(Arc::new(move |repository: &Repository| filter.admits(&host, repository))),
                     tags: self.tags.clone(),
                     all_images: self.all_images,
                     refresh_registry: self.refresh_registry,
@@ -120,14 +158,78 @@ pub(crate) fn load_registry(text: &str) -> Result<RegistryConfig, Vec<String>> {
 
 fn read_registry(text: &str) -> Result<RegistryConfig, Vec<String>> {
     let config = load_registry(text)?;
-    if config.port.is_some() {
-        return Err(vec![
-            "--registry: port: webhooks of products with a port of their own are not supported yet; notifications of a \
-             distribution registry come in with --listen"
-                .to_owned(),
-        ]);
-    }
+    check_port(&config).map_err(|problem| vec![format!("--registry: port: {problem}")])?;
     Ok(config)
+}
+
+fn check_port(config: &RegistryConfig) -> Result<(), &'static str> {
+    match config.port {
+        Some(_) if ProductPort::variable(config.kind).is_none() => Err(
+            "only artifactory, harbor and nexus send webhooks to a port of their own; notifications of a distribution \
+             registry come in with --listen",
+        ),
+        _ => Ok(()),
+    }
+}
+
+/// Reads a `[[registry]]` table: the keys of the flag, and who we are to the registry.
+fn read_table(table: &Table, environment: &Environment) -> Result<(RegistryConfig, Option<Credential>), Vec<String>> {
+    let mut table = table.clone();
+    table.resolve_paths(&["ca-file", "client-certificate", "client-key"]);
+    let mut problems = Vec::new();
+    let credential = credential(&mut table, environment).unwrap_or_else(|problem| {
+        problems.push(problem);
+        None
+    });
+    let at = |key: &str| format!("{}: registry.{key}", table.origin(key));
+    let read = parse_registry(&table.record()).and_then(|config| config.load_files(|path| std::fs::read(path)));
+    let config = match read {
+        Ok(config) => config,
+        Err(error) => {
+            problems.extend(error.problems().iter().map(|one| format!("{}: {}", at(&one.key), one.message)));
+            return Err(problems);
+        }
+    };
+    if let Err(problem) = check_port(&config) {
+        problems.push(format!("{}: {problem}", at("port")));
+    }
+    if problems.is_empty() { Ok((config, credential)) } else { Err(problems) }
+}
+
+/// Who we are to the registry of a table: a user with a password, or a token, from a file or a variable.
+fn credential(table: &mut Table, environment: &Environment) -> Result<Option<Credential>, String> {
+    let at = table.at.clone();
+    let mut secret = |name: &str| -> Result<Option<Secret>, String> {
+        let (file_key, variable_key) = (format!("{name}-file"), format!("{name}-env"));
+        match (table.take_path(&file_key), table.take(&variable_key)) {
+            (Some((_, at)), Some(_)) => {
+                Err(format!("{at}: registry.{file_key}: there is a {variable_key} as well; give one"))
+            }
+            (Some((path, at)), None) => match std::fs::read_to_string(&path) {
+                Ok(text) if text.trim().is_empty() => {
+                    Err(format!("{at}: registry.{file_key}: there is nothing in {}", path.display()))
+                }
+                Ok(text) => Ok(Some(Secret::from(text.trim().to_owned()))),
+                Err(error) => Err(format!("{at}: registry.{file_key}: failed to read {}: {error}", path.display())),
+            },
+            (None, Some(field)) => match environment.text(&field.value) {
+                Some(text) => Ok(Some(Secret::from(text))),
+                None => Err(format!("{}: registry.{variable_key}: {} is not set", field.at, field.value)),
+            },
+            (None, None) => Ok(None),
+        }
+    };
+    let (password, token) = (secret("password")?, secret("token")?);
+    match (table.take("user"), password, token) {
+        (None, None, None) => Ok(None),
+        (None, None, Some(token)) => Ok(Some(Credential::Bearer { token })),
+        (Some(user), Some(password), None) => Ok(Some(Credential::basic(user.value, password.expose()))),
+        (Some(user), None, None) => {
+            Err(format!("{}: registry.user: name the password with password-file or password-env", user.at))
+        }
+        (None, Some(_), None) => Err(format!("{at}: registry.user: it is missing, and there is a password")),
+        (_, _, Some(_)) => Err(format!("{at}: registry: give the token, or the user with the password")),
+    }
 }
 
 /// Sorts a `--repository` into its registry. With a host before it, it is of that registry, watched or not so far;
@@ -179,7 +281,7 @@ mod tests {
 
     fn read(flags: &[&str]) -> Result<Scope, String> {
         let args = WatchArgs::try_parse_from([&["supercargo-watch"], flags].concat()).unwrap();
-        Scope::read(&args.scope, &Environment::default()).map_err(|error| error.to_string())
+        Scope::read(&args.scope, &Config::default(), &Environment::default()).map_err(|error| error.to_string())
     }
 
     #[test]

@@ -35,6 +35,14 @@ pub(crate) fn watch(environment: &Environment, args: &[&str]) -> Ran {
     Ran { exit, out: captured.out(), err: captured.err() }
 }
 
+/// Runs `supercargo-server` with these arguments.
+pub(crate) fn server(environment: &Environment, args: &[&str]) -> Ran {
+    let (mut output, captured) = Output::captured();
+    let args = std::iter::once("supercargo-server").chain(args.iter().copied()).map(Into::into);
+    let exit = supercargo_app::server(args, environment, &mut output);
+    Ran { exit, out: captured.out(), err: captured.err() }
+}
+
 /// A Debian with a Node application on it, the same in every run.
 pub(crate) fn app() -> ImageBuilder {
     let packages =

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a panic is how a test reports, in its helpers too")]
 
+mod config;
 mod doctor;
 mod help;
 mod index;

@@ -1,6 +1,6 @@
 //! How the programs take what they are told.
 
-use supercargo_app::{Environment, Exit, Output, not_yet};
+use supercargo_app::{Environment, Exit};
 
 use crate::kit::{supercargo, watch};
 
@@ -25,11 +25,6 @@ fn what_is_not_there_yet_says_so() {
     let ran = watch(&Environment::default(), &["--registry", registry, "--data", data]);
     assert_eq!(ran.exit, Exit::Usage, "{}", ran.err);
     assert!(ran.err.contains("not in this build") && ran.err.contains("hint: "), "{}", ran.err);
-
-    let (mut output, captured) = Output::captured();
-    assert_eq!(not_yet("supercargo-lambda", &mut output), Exit::Usage);
-    assert!(captured.err().starts_with("error: supercargo-lambda is not there yet"));
-    assert_eq!(captured.out(), "");
 }
 
 #[test]

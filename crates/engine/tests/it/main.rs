@@ -9,6 +9,7 @@ mod failures;
 mod files;
 mod first_run;
 mod images;
+mod intake;
 mod lifecycle;
 mod over_http;
 mod polling;

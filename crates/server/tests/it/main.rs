@@ -5,4 +5,5 @@
 mod access;
 mod api;
 mod kit;
+mod tls;
 mod webhook;

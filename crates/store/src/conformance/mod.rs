@@ -95,6 +95,9 @@ pub fn cases() -> Vec<(&'static str, Case)> {
         intake::{
             an_event_and_its_jobs_are_kept_together,
             the_same_event_asks_for_work_once,
+            many_deliveries_are_kept_in_one_go,
+            events_of_a_batch_are_known_one_by_one,
+            a_pruned_event_is_forgotten_with_its_parts,
             events_are_listed,
         }
         inventory::{

@@ -18,7 +18,7 @@ use self::state::{DeliveryRow, JobRow, LayerRow, State, reason};
 use crate::change::Change;
 use crate::clock::{ClockOffset, millis, timestamp};
 use crate::error::{Error, ErrorKind, Result};
-use crate::event::{Accepted, EventFilter, EventRecord, NewEvent};
+use crate::event::{Arrival, Arrived, EventFilter, EventRecord};
 use crate::inventory::{
     ImageFilter, ImageSummary, KnownBase, ManifestState, PackageMatch, PackageQuery, PlaceFilter, Problem,
     ProblemFilter, RegistryState, RepositoryState, StoredImage, TagState,
@@ -130,16 +130,20 @@ fn newest<T, R>(
 
 #[async_trait]
 impl Store for MemoryStore {
-    async fn accept(&self, event: NewEvent, jobs: Vec<NewJob>) -> Result<Accepted> {
-        let accepted = self.state().accept(event, jobs, self.now())?;
+    async fn accept_many(&self, arrivals: Vec<Arrival>) -> Result<Vec<Arrived>> {
+        let mut state = self.state();
+        let now = self.now();
+        let arrived = arrivals.into_iter().map(|arrival| state.accept(arrival, now)).collect();
+        drop(state);
         self.shared.jobs.ring();
-        Ok(accepted)
+        arrived
     }
 
     async fn events(&self, filter: &EventFilter, page: &Page) -> Result<Listing<EventRecord>> {
         let wanted = |one: &EventRecord| {
             filter.source.as_ref().is_none_or(|source| *source == one.event.source)
                 && filter.state.is_none_or(|state| state == one.event.state)
+                && filter.id.is_none_or(|id| id == one.id)
         };
         newest(&self.state().events, page, wanted, |one| Ok(one.clone()))
     }

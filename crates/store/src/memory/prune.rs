@@ -20,6 +20,7 @@ impl State {
 
         let events = timestamp(before(retention.events))?;
         pruned.events = retain(&mut self.events, |one| one.received_at >= events);
+        self.event_keys.retain(|_, id| self.events.contains_key(&id.0));
 
         let limit = before(retention.finished);
         let kept = |life: &Life, ends: &[JobState]| {

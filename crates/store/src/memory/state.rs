@@ -10,7 +10,7 @@ use super::leased::Life;
 use crate::change::{Change, ManifestChild};
 use crate::clock::{millis, timestamp};
 use crate::error::Result;
-use crate::event::{Accepted, EventId, EventRecord, NewEvent};
+use crate::event::{Accepted, Arrival, Arrived, EventId, EventRecord, Part};
 use crate::inventory::{Away, ManifestState, RegistryState, RepositoryState, TagState};
 use crate::job::{Enqueued, JobId, JobState, Lane, NewJob, OnDead, Work};
 use crate::ledger::LedgerEntry;
@@ -22,6 +22,8 @@ use crate::rows::{self, PackageRow};
 pub(super) struct State {
     pub(super) numbers: i64,
     pub(super) events: BTreeMap<i64, EventRecord>,
+    /// The events by source and key, those of their parts included.
+    pub(super) event_keys: HashMap<(String, String), EventId>,
     pub(super) jobs: BTreeMap<i64, JobRow>,
     pub(super) deliveries: BTreeMap<i64, DeliveryRow>,
     pub(super) ledger: HashMap<(Digest, String), (i64, LedgerEntry)>,
@@ -72,23 +74,36 @@ impl State {
         self.numbers
     }
 
-    pub(super) fn accept(&mut self, event: NewEvent, jobs: Vec<NewJob>, now: i64) -> Result<Accepted> {
-        let known = self
-            .events
-            .values()
-            .find(|known| known.event.source == event.source && known.event.dedupe_key == event.dedupe_key);
-        if let Some(known) = known {
-            return Ok(Accepted::Duplicate(known.id));
+    pub(super) fn accept(&mut self, arrival: Arrival, now: i64) -> Result<Arrived> {
+        let Arrival { event, jobs, parts } = arrival;
+        let key = |key: &str| (event.source.clone(), key.to_owned());
+        let duplicate = |id: EventId| Ok(Arrived { accepted: Accepted::Duplicate(id), known_parts: 0 });
+        if let Some(known) = self.event_keys.get(&key(&event.dedupe_key)) {
+            return duplicate(*known);
         }
+        let known = |part: &Part| self.event_keys.get(&key(&part.dedupe_key)).copied();
+        if let Some(id) = parts.first().and_then(known)
+            && parts.iter().all(|part| known(part).is_some())
+        {
+            return duplicate(id);
+        }
+        let all = parts.len();
+        let fresh: Vec<Part> = parts.into_iter().filter(|part| known(part).is_none()).collect();
+        let known_parts = all - fresh.len();
+
+        let keys: Vec<_> =
+            fresh.iter().map(|part| part.dedupe_key.as_str()).chain([event.dedupe_key.as_str()]).collect();
+        let keys: Vec<_> = keys.into_iter().map(key).collect();
         let id = EventId(self.number());
+        self.event_keys.extend(keys.into_iter().map(|key| (key, id)));
         if let Some(registry) = &event.registry {
             self.registry(registry, now)?.last_event = Some(timestamp(now)?);
         }
         self.events.insert(id.0, EventRecord { id, event, received_at: timestamp(now)? });
-        for job in jobs {
+        for job in jobs.into_iter().chain(fresh.into_iter().flat_map(|part| part.jobs)) {
             self.enqueue(job, Some(id), now);
         }
-        Ok(Accepted::New(id))
+        Ok(Arrived { accepted: Accepted::New(id), known_parts })
     }
 
     pub(super) fn enqueue(&mut self, job: NewJob, event: Option<EventId>, now: i64) -> Enqueued {

@@ -30,7 +30,7 @@ use self::sql::SqlResult;
 use crate::change::Change;
 use crate::codec;
 use crate::error::{Error, ErrorKind, Result};
-use crate::event::{Accepted, EventFilter, EventRecord, NewEvent};
+use crate::event::{Arrival, Arrived, EventFilter, EventRecord};
 use crate::inventory::{
     ImageFilter, ImageSummary, KnownBase, ManifestState, PackageMatch, PackageQuery, PlaceFilter, Problem,
     ProblemFilter, RegistryState, RepositoryState, StoredImage, TagState,
@@ -194,12 +194,11 @@ impl Drop for Handover {
 
 #[async_trait]
 impl Store for SqliteStore {
-    async fn accept(&self, event: NewEvent, jobs: Vec<NewJob>) -> Result<Accepted> {
-        let accepted = self
-            .write("accept event", move |tx| Box::pin(async move { events::accept(tx, &event, &jobs).await }))
-            .await?;
+    async fn accept_many(&self, arrivals: Vec<Arrival>) -> Result<Vec<Arrived>> {
+        let arrived =
+            self.write("accept events", move |tx| Box::pin(async move { events::accept(tx, &arrivals).await })).await?;
         self.wakes.jobs.ring();
-        Ok(accepted)
+        Ok(arrived)
     }
 
     async fn events(&self, filter: &EventFilter, page: &Page) -> Result<Listing<EventRecord>> {
