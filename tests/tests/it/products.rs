@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
-use supercargo_testkit::{ArtifactoryServer, HarborAccess, HarborServer, NexusServer};
+use supercargo_testkit::{ArtifactoryServer, HarborAccess, HarborServer, Image, NexusServer};
 use supercargo_tests::{Api, Watcher, app, supercargo_with};
 
 const LIMIT: Duration = Duration::from_secs(20);
@@ -13,7 +13,7 @@ const LIMIT: Duration = Duration::from_secs(20);
 async fn watched_and_indexed(
     registry: &str,
     environment: &[(&str, &str)],
-    push: impl FnOnce(&supercargo_testkit::Image),
+    push: impl FnOnce(&Image),
     (host, place): (&str, &str),
 ) -> Result<()> {
     let watcher = Watcher::builder()?
@@ -45,13 +45,13 @@ async fn artifactory_by_path_and_by_sub_domain() -> Result<()> {
     let server = server.start().await?;
     let environment = [("DOCKER_SCOUT_ARTIFACTORY_API_PASSWORD", "an access token")];
     let start = format!("type=artifactory,api={},repository=docker-local", server.api());
-    let push = |image: &_| server.push("docker-local", image, "team/app", "1.0");
+    let push = |image: &Image| server.push("docker-local", image, "team/app", "1.0");
     let (host, place) = (server.host(), "docker-local/team/app:1.0");
     watched_and_indexed(&format!("{start},registry={host}"), &environment, push, (&host, place)).await?;
 
     let port = host.rsplit_once(':').context("a port")?.1;
     let registry = format!("{start},registry=localhost:{port},subdomain-mode=true");
-    let push = |image: &_| server.push("docker-local", image, "other/app", "2.0");
+    let push = |image: &Image| server.push("docker-local", image, "other/app", "2.0");
     server.repository("docker-local").remove_repository("team/app");
     let host = format!("docker-local.localhost:{port}");
     watched_and_indexed(&registry, &environment, push, (&host, "other/app:2.0")).await?;
@@ -65,7 +65,7 @@ async fn harbor() -> Result<()> {
     let server = HarborServer::builder().with_account("robot$web+reader", "secret", access).start().await?;
     let environment =
         [("DOCKER_SCOUT_HARBOR_API_USER", "robot$web+reader"), ("DOCKER_SCOUT_HARBOR_API_PASSWORD", "secret")];
-    let push = |image: &_| server.push(image, "web/team/app", "1.0");
+    let push = |image: &Image| server.push(image, "web/team/app", "1.0");
     let registry = format!("type=harbor,registry={},project=web", server.host());
     watched_and_indexed(&registry, &environment, push, (&server.host(), "web/team/app:1.0")).await?;
     assert_eq!(server.failed_sign_ins(), 0);
@@ -77,7 +77,7 @@ async fn nexus_at_a_connector() -> Result<()> {
     let server = NexusServer::builder().with_account("reader", "secret").with_hosted("docker").with_lockout(0);
     let server = server.start().await?;
     let environment = [("DOCKER_SCOUT_NEXUS_API_USER", "reader"), ("DOCKER_SCOUT_NEXUS_API_PASSWORD", "secret")];
-    let push = |image: &_| server.push("docker", image, "team/app", "1.0");
+    let push = |image: &Image| server.push("docker", image, "team/app", "1.0");
     let registry = format!("type=nexus,registry={},api={},repository=docker", server.connector(), server.api());
     watched_and_indexed(&registry, &environment, push, (&server.connector(), "team/app:1.0")).await?;
     assert_eq!(server.failed_sign_ins(), 0);

@@ -61,6 +61,10 @@ pub(crate) enum Links {
     #[default]
     SameHost,
     /// Its cursor, wherever it points: for servers that write addresses of theirs which clients do not use.
+    #[cfg_attr(
+        not(any(feature = "artifactory", feature = "nexus")),
+        expect(dead_code, reason = "only these products need it")
+    )]
     CursorOnly,
 }
 

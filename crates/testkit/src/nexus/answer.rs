@@ -18,7 +18,7 @@ const SEARCH_PAGE: usize = 50;
 pub(super) async fn answer(state: Arc<State>, call: Call) -> Response {
     let known = match admit(&state, &call) {
         Ok(known) => known,
-        Err(response) => return response,
+        Err(response) => return *response,
     };
     let path = call.path().to_owned();
     if let Some(rest) = path.strip_prefix("/service/rest/v1/") {
@@ -44,14 +44,14 @@ pub(super) async fn answer(state: Arc<State>, call: Call) -> Response {
 pub(super) async fn connector(state: Arc<State>, call: Call) -> Response {
     let known = match admit(&state, &call) {
         Ok(known) => known,
-        Err(response) => return response,
+        Err(response) => return *response,
     };
     let (name, _) = state.options.repositories[0].clone();
     let path = call.path().to_owned();
     docker(&state, call, &name, &path, "/v2/", known).await
 }
 
-fn admit(state: &State, call: &Call) -> Result<bool, Response> {
+fn admit(state: &State, call: &Call) -> Result<bool, Box<Response>> {
     let open = state.accounts.is_open();
     let unauthorized = || {
         let mut response = text_response(StatusCode::UNAUTHORIZED, "");
@@ -61,16 +61,16 @@ fn admit(state: &State, call: &Call) -> Result<bool, Response> {
     };
     match state.accounts.caller(call.headers()) {
         Caller::Known => Ok(true),
-        Caller::Wrong => Err(unauthorized()),
+        Caller::Wrong => Err(Box::new(unauthorized())),
         Caller::Locked => {
             let page = "<html><body>Too many authentication attempts</body></html>";
             let mut response = text_response(StatusCode::TOO_MANY_REQUESTS, page);
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("30"));
-            Err(response)
+            Err(Box::new(response))
         }
         Caller::Stranger if open => Ok(true),
         Caller::Stranger if state.options.anonymous => Ok(false),
-        Caller::Stranger => Err(unauthorized()),
+        Caller::Stranger => Err(Box::new(unauthorized())),
     }
 }
 
