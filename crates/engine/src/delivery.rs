@@ -33,7 +33,7 @@ pub(crate) async fn rehearse(shared: &Shared, repository: &RepositoryName, diges
             }
             Ok(_) => info!(sink = route.name, %repository, %digest, "dry run: nothing would be sent"),
             Err(error) => {
-                warn!(sink = route.name, %repository, %digest, error = chain(&error), "dry run: cannot be sent")
+                warn!(sink = route.name, %repository, %digest, error = chain(&error), "dry run: cannot be sent");
             }
         }
     }

@@ -59,10 +59,10 @@ pub(super) async fn send(client: &Outbound, call: Call) -> Result<Response<Bytes
     let request = request
         .body(call.body)
         .map_err(|error| Error::new(ErrorKind::Configuration, "use the address of the sink").with_source(error))?;
-    client.send(request).await.map_err(transport)
+    client.send(request).await.map_err(|error| transport(&error))
 }
 
-fn transport(error: supercargo_registry::Error) -> Error {
+fn transport(error: &supercargo_registry::Error) -> Error {
     let kind = match error.kind() {
         TransportKind::Network | TransportKind::Timeout => ErrorKind::Unreachable,
         // An address that must not be connected to, a certificate that is not trusted.
