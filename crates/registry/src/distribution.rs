@@ -30,4 +30,8 @@ pub(crate) use client::MANIFEST_SIZE;
 pub use guard::{Resolver, SystemResolver};
 pub(crate) use referrer::{EMPTY_CONFIG, referrer_manifest};
 pub use retry::Retry;
+#[cfg(feature = "ecr")]
+pub(crate) use tls::client_config;
 pub use transport::{Deadlines, SignIn, TransportConfig};
+#[cfg(feature = "ecr")]
+pub(crate) use transport::{find_cause, transport_error};

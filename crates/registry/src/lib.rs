@@ -2,8 +2,9 @@
 //!
 //! A [`Registry`] lists repositories and tags, resolves references, and hands out manifests and blobs, verified.
 //! Adapters: [`OciRegistry`] for anything that speaks the distribution protocol, [`LayoutRegistry`] and
-//! [`ArchiveRegistry`] for images in files, [`MemoryRegistry`] for tests. [`RegistryExt`] adds what all of them
-//! can do, such as the way from a reference to the images behind it, ready for `supercargo_index`.
+//! [`ArchiveRegistry`] for images in files, [`MemoryRegistry`] for tests; behind features those of products, such as
+//! `EcrRegistry` (feature `ecr`) for Amazon ECR. [`RegistryExt`] adds what all of them can do, such as the way from a
+//! reference to the images behind it, ready for `supercargo_index`.
 //!
 //! ```
 //! use futures_util::TryStreamExt;
@@ -55,10 +56,15 @@ mod registry;
 mod secret;
 
 pub use archive::{ArchiveBlobs, ArchiveRegistry};
+/// The SDK's credentials, which `EcrRegistryBuilder` takes.
+#[cfg(feature = "ecr")]
+pub use aws_credential_types;
 pub use blob::Blob;
 pub use config::{Filter, RegistryConfig, RegistryKind, build, parse_registry};
 pub use credential::{Credential, CredentialChain, CredentialProvider, DockerConfig};
 pub use distribution::{Deadlines, DistributionClient, Resolver, Retry, SignIn, SystemResolver, TransportConfig};
+#[cfg(feature = "ecr")]
+pub use ecr::{EcrOptions, EcrRegistry, EcrRegistryBuilder};
 pub use error::{Error, ErrorKind, Problem, Result};
 pub use ext::RegistryExt;
 pub use image::RegistryImage;

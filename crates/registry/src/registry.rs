@@ -18,13 +18,13 @@ use crate::{Blob, Repository, Result, TagName, Target};
 /// Every call asks the registry anew; nothing is cached but credentials. All bytes come back verified, save
 /// where [`Blob`] says otherwise. Lists are streams that fetch page by page; an error is a stream's last item.
 ///
-/// | | `oci` | `layout` | `archive` | `memory` |
-/// | --- | --- | --- | --- | --- |
-/// | lists repositories | where the registry has a catalog, or from the configuration | yes | yes | yes |
-/// | names a tag's digest in the list | no | yes | yes | yes |
-/// | names a tag's time in the list | no | no | no | if it was given |
-/// | takes referrers | yes | no | no | yes |
-/// | gives parts of blobs | where the registry does | no | no | yes |
+/// | | `oci` | `layout` | `archive` | `memory` | `ecr` |
+/// | --- | --- | --- | --- | --- | --- |
+/// | lists repositories | where the registry has a catalog, or from the configuration | yes | yes | yes | yes; of ECR Public from the configuration |
+/// | names a tag's digest in the list | no | yes | yes | yes | yes; not of ECR Public, nor with docker's credentials |
+/// | names a tag's time in the list | no | no | no | if it was given | when its image was pushed; else as above |
+/// | takes referrers | yes | no | no | yes | yes |
+/// | gives parts of blobs | where the registry does | no | no | yes | yes |
 ///
 /// An adapter is right when it passes the [conformance suite](crate::conformance).
 #[async_trait]

@@ -19,7 +19,7 @@ const KEYS: &str = "type, registry, api, repository, include, exclude, port, sub
 ///
 /// | key | value |
 /// | --- | --- |
-/// | `type` | `oci` (default), `artifactory`, `harbor`, `nexus`, `ecr`, `acr` |
+/// | `type` | `oci`, `artifactory`, `harbor`, `nexus`, `ecr`, `acr`; by default what the host tells ([`RegistryKind::of`]) |
 /// | `registry` | host, with a port if it has one |
 /// | `api` | the product's REST address |
 /// | `repository` | repositories to watch; for Artifactory the repository key |
@@ -275,7 +275,11 @@ impl Reader {
                 self.refuse("repository", "it is missing: type=artifactory needs a repository key");
             }
         }
+        if let (Some(host), false) = (&self.host, self.seen.contains(&"type")) {
+            self.kind = RegistryKind::of(host);
+        }
         let options = self.product_options();
+        self.problems.extend(self.kind.problems(self.host.as_ref(), &options));
         let mut repositories = Vec::new();
         for name in std::mem::take(&mut self.repositories) {
             match name.parse::<Repository>() {

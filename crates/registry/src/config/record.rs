@@ -9,6 +9,7 @@ use url::Url;
 
 use super::Filter;
 use crate::distribution::TransportConfig;
+use crate::error::Problem;
 use crate::{RegistryHost, Repository};
 
 /// A registry as a user names it. [`parse_registry`](crate::parse_registry) makes one of text.
@@ -38,10 +39,10 @@ pub struct RegistryConfig {
 }
 
 impl RegistryConfig {
-    /// Any registry at `host`, all repositories, default transport.
+    /// The registry at `host`, all repositories, default transport. What product it is, its host tells, or nobody.
     pub fn new(host: RegistryHost) -> Self {
         Self {
-            kind: RegistryKind::Oci,
+            kind: RegistryKind::of(&host),
             host,
             api: None,
             repositories: Vec::new(),
@@ -98,6 +99,23 @@ impl RegistryKind {
 }
 
 impl RegistryKind {
+    /// The product that a host's name tells, if its adapter is in this build.
+    pub fn of(host: &RegistryHost) -> Self {
+        if crate::ecr::is_ecr(host) { Self::Ecr } else { Self::Oci }
+    }
+
+    /// What is wrong with a product's own keys, by themselves and with its host.
+    pub(crate) fn problems(
+        self,
+        host: Option<&RegistryHost>,
+        options: &BTreeMap<&'static str, String>,
+    ) -> Vec<Problem> {
+        match self {
+            Self::Ecr => crate::ecr::problems(host, options),
+            _ => Vec::new(),
+        }
+    }
+
     /// The keys of a `--registry` string that only this product has; its adapter reads them.
     pub const fn keys(self) -> &'static [&'static str] {
         match self {

@@ -76,17 +76,22 @@ async fn registry_without_ranges() {
 async fn oci(server: RegistryServerBuilder, credential: Credential) {
     let fixture = Fixture::sample();
     let server = server.start().await.unwrap();
-    for part in parts(&fixture) {
+    fill(&server, &fixture);
+    let registry: OciRegistry = open_with(&server.host(), credential, &quick());
+    run(registry, &fixture).await;
+}
+
+/// Puts the fixture into a server.
+pub(crate) fn fill(server: &RegistryServer, fixture: &Fixture) {
+    for part in parts(fixture) {
         server.push(&part, fixture.repository.as_str(), &part.tag);
     }
     for manifest in fixture.manifests.iter().filter(|manifest| manifest.tag.is_none()) {
         assert!(server.delete_tag(fixture.repository.as_str(), &format!("by-{}", manifest.digest().digest())));
     }
-    let registry: OciRegistry = open_with(&server.host(), credential, &quick());
-    run(registry, &fixture).await;
 }
 
-async fn run(registry: impl Registry + 'static, fixture: &Fixture) {
+pub(crate) async fn run(registry: impl Registry + 'static, fixture: &Fixture) {
     let registry: Arc<dyn Registry> = Arc::new(registry);
     conformance::run(&registry, fixture).await;
 }

@@ -5,6 +5,8 @@ mod archive;
 mod auth;
 mod conformance;
 mod download;
+#[cfg(feature = "ecr")]
+mod ecr;
 mod lazy;
 mod manifests;
 mod referrers;
