@@ -74,7 +74,6 @@ pub(crate) fn build(config: &RegistryConfig, credentials: Arc<dyn CredentialProv
 
 /// The registry that `config` describes.
 #[cfg(not(feature = "ecr"))]
-#[expect(clippy::needless_pass_by_value, reason = "the adapter keeps the credentials")]
 pub(crate) fn build(config: &RegistryConfig, _credentials: Arc<dyn CredentialProvider>) -> Result<Arc<dyn Registry>> {
     Err(crate::config::absent(config))
 }

@@ -152,7 +152,7 @@ async fn an_archived_image_is_not_deleted() {
     let error = registry.resolve(&app(), &target("restoring")).await.unwrap_err();
     assert_eq!((error.kind(), error.is_retryable()), (ErrorKind::Unavailable, true));
 
-    for gone in ["no-such-tag", &digest(b"nothing").to_string()] {
+    for gone in ["no-such-tag", digest(b"nothing").as_ref()] {
         let error = registry.resolve(&app(), &target(gone)).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
     }

@@ -179,12 +179,13 @@ impl Respond for Service {
         let body: Value = serde_json::from_slice(&request.body).unwrap();
         let answer = match action.as_str() {
             "DescribeRepositories" => {
-                let entries = state.repositories.iter().map(|name| json!({"repositoryName": name})).collect();
-                page(&body, "repositories", entries)
+                let entries: Vec<Value> =
+                    state.repositories.iter().map(|name| json!({"repositoryName": name})).collect();
+                page(&body, "repositories", &entries)
             }
             "DescribeImages" => match state.describe_images(&body) {
                 Ok(answer) => answer,
-                Err(refusal) => return refusal,
+                Err(refusal) => return *refusal,
             },
             "GetAuthorizationToken" => {
                 state.tokens += 1;
@@ -199,11 +200,11 @@ impl Respond for Service {
 }
 
 impl State {
-    fn describe_images(&self, body: &Value) -> Result<Value, ResponseTemplate> {
+    fn describe_images(&self, body: &Value) -> Result<Value, Box<ResponseTemplate>> {
         let repository = body["repositoryName"].as_str().unwrap();
         assert_eq!(body["registryId"], "123456789012", "the account of the host is named");
         let Some(images) = self.images.get(repository) else {
-            return Err(refusal(400, "RepositoryNotFoundException", "no such repository"));
+            return Err(Box::new(refusal(400, "RepositoryNotFoundException", "no such repository")));
         };
         // "If not specified, only images with ACTIVE status are returned."
         let status = body["filter"]["imageStatus"].as_str().unwrap_or("ACTIVE");
@@ -214,7 +215,8 @@ impl State {
             let mut admitted: Vec<&FakeImage> = admitted.collect();
             // Not the order of the tags: the API promises none. The tests sort where it matters to them.
             admitted.sort_by_key(|image| image.tags.first().map(|tag| (tag.len(), tag.clone())));
-            return Ok(page(body, "imageDetails", admitted.iter().map(|image| image.document(repository)).collect()));
+            let entries: Vec<Value> = admitted.iter().map(|image| image.document(repository)).collect();
+            return Ok(page(body, "imageDetails", &entries));
         };
         assert!(body["maxResults"].is_null(), "the reference forbids it together with imageIds");
         let named = |image: &&FakeImage| {
@@ -224,14 +226,14 @@ impl State {
         };
         let found: Vec<Value> = admitted.filter(named).map(|image| image.document(repository)).collect();
         if found.is_empty() {
-            return Err(refusal(400, "ImageNotFoundException", "no such image"));
+            return Err(Box::new(refusal(400, "ImageNotFoundException", "no such image")));
         }
         Ok(json!({"imageDetails": found}))
     }
 }
 
 /// A page of `entries`: "between 1 and 1000", 100 "if this parameter is not used".
-fn page(body: &Value, name: &str, entries: Vec<Value>) -> Value {
+fn page(body: &Value, name: &str, entries: &[Value]) -> Value {
     let size = body["maxResults"].as_u64().unwrap_or(100);
     assert!((1..=1000).contains(&size), "{size} is refused");
     let size = usize::try_from(size).unwrap();
