@@ -51,7 +51,7 @@ pub use public::PublicClient;
 pub use quota::Quota;
 pub(crate) use referrer::{EMPTY_CONFIG, referrer_manifest};
 pub use retry::Retry;
-#[cfg(feature = "acr")]
+#[cfg(any(feature = "acr", feature = "ecr"))]
 pub(crate) use tls::client_config;
 #[cfg(feature = "acr")]
 pub(crate) use token::{jwt_claims, jwt_expiry};
@@ -66,3 +66,5 @@ pub(crate) use self::{
 };
 #[cfg(feature = "harbor")]
 pub(crate) use link::{next_target, with_cursor};
+#[cfg(feature = "ecr")]
+pub(crate) use transport::{find_cause, transport_error};

@@ -3,7 +3,7 @@
 //! A [`Registry`] lists repositories and tags, resolves references, and hands out manifests and blobs, verified.
 //! Adapters: [`OciRegistry`] for anything that speaks the distribution protocol, [`LayoutRegistry`] and
 //! [`ArchiveRegistry`] for images in files, [`MemoryRegistry`] for tests; behind the features of their names
-//! `ArtifactoryRegistry`, `HarborRegistry` and `NexusRegistry`. [`RegistryExt`] adds what all of them
+//! `EcrRegistry`, `AcrRegistry`, `ArtifactoryRegistry`, `HarborRegistry` and `NexusRegistry`. [`RegistryExt`] adds what all of them
 //! can do, such as the way from a reference to the images behind it, ready for `supercargo_index`.
 //!
 //! ```
@@ -64,6 +64,9 @@ pub use acr::{AcrManifest, AcrOptions, AcrRegistry, AcrRegistryBuilder, AzureIde
 pub use archive::{ArchiveBlobs, ArchiveRegistry};
 #[cfg(feature = "artifactory")]
 pub use artifactory::ArtifactoryRegistry;
+/// The SDK's credentials, which `EcrRegistryBuilder` takes.
+#[cfg(feature = "ecr")]
+pub use aws_credential_types;
 pub use blob::Blob;
 pub use config::{Filter, RegistryConfig, RegistryKind, build, parse_registry};
 pub use credential::{Credential, CredentialChain, CredentialProvider, DockerConfig, ProductCredentials};
@@ -73,6 +76,8 @@ pub use distribution::{
     Quota, Resolver, Retry, SignIn, SystemResolver, TransportConfig, retry_after,
 };
 pub use document::receive_manifest;
+#[cfg(feature = "ecr")]
+pub use ecr::{EcrOptions, EcrRegistry, EcrRegistryBuilder};
 pub use error::{Error, ErrorKind, Problem, Result};
 pub use ext::RegistryExt;
 #[cfg(feature = "harbor")]

@@ -19,15 +19,15 @@ use crate::{Blob, DistributionClient, Repository, Result, TagName, Target};
 /// Every call asks the registry anew; nothing is cached but credentials. All bytes come back verified, save
 /// where [`Blob`] says otherwise. Lists are streams that fetch page by page; an error is a stream's last item.
 ///
-/// | | `oci` | `layout` | `archive` | `memory` | `acr` | `artifactory` | `harbor` | `nexus` |
-/// | --- | --- | --- | --- | --- | --- | --- | --- | --- |
-/// | lists repositories | where the registry has a catalog, or from the configuration | yes | yes | yes | as `oci`; an empty catalog is an error | yes, by queries; by the catalog where they are refused | yes, what the user or robot may see | yes, where the user may browse |
-/// | names a tag's digest in the list | no | yes | yes | yes | with the right to read metadata | by queries | yes | yes, unless searching is refused |
-/// | names a tag's time in the list | no | no | no | if it was given | with the right to read metadata | by queries | yes | yes, as the digest |
-/// | lists the tag that moved last first | no | no | no | no | with the right to read metadata | no | no | no |
-/// | lists what is new in all repositories | no | no | no | no | no | by queries | no | no |
-/// | takes referrers | yes | no | no | yes | yes | yes | yes | yes |
-/// | gives parts of blobs | where the registry does | no | no | yes | yes | where the registry does | yes | yes |
+/// | | `oci` | `layout` | `archive` | `memory` | `acr` | `artifactory` | `harbor` | `nexus` | `ecr` |
+/// | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
+/// | lists repositories | where the registry has a catalog, or from the configuration | yes | yes | yes | as `oci`; an empty catalog is an error | yes, by queries; by the catalog where they are refused | yes, what the user or robot may see | yes, where the user may browse | yes; of ECR Public from the configuration |
+/// | names a tag's digest in the list | no | yes | yes | yes | with the right to read metadata | by queries | yes | yes, unless searching is refused | yes; not of ECR Public, nor with docker's credentials |
+/// | names a tag's time in the list | no | no | no | if it was given | with the right to read metadata | by queries | yes | yes, as the digest | when its image was pushed; else as the digest |
+/// | lists the tag that moved last first | no | no | no | no | with the right to read metadata | no | no | no | no |
+/// | lists what is new in all repositories | no | no | no | no | no | by queries | no | no | no |
+/// | takes referrers | yes | no | no | yes | yes | yes | yes | yes | yes |
+/// | gives parts of blobs | where the registry does | no | no | yes | yes | where the registry does | yes | yes | yes |
 ///
 /// An adapter is right when it passes the [conformance suite](crate::conformance).
 #[async_trait]

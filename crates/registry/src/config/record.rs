@@ -183,6 +183,15 @@ impl RegistryKind {
 }
 
 impl RegistryKind {
+    /// The product that a host's name tells, if its adapter is in this build.
+    pub fn of(host: &RegistryHost) -> Self {
+        match host {
+            _ if crate::acr::is_acr(host) => Self::Acr,
+            _ if crate::ecr::is_ecr(host) => Self::Ecr,
+            _ => Self::Oci,
+        }
+    }
+
     /// The keys of a `--registry` string that only this product has; its adapter reads them.
     pub const fn keys(self) -> &'static [&'static str] {
         match self {
@@ -205,7 +214,11 @@ impl RegistryKind {
 
     /// The product that a host's name tells, if its adapter is in this build.
     pub fn of(host: &RegistryHost) -> Self {
-        if crate::acr::is_acr(host) { Self::Acr } else { Self::Oci }
+        match host {
+            _ if crate::acr::is_acr(host) => Self::Acr,
+            _ if crate::ecr::is_ecr(host) => Self::Ecr,
+            _ => Self::Oci,
+        }
     }
 
     /// What is wrong with `config` beyond the grammar of its keys, as only the product's adapter can tell.
@@ -215,7 +228,8 @@ impl RegistryKind {
             Self::Harbor => crate::harbor::problems(config),
             Self::Nexus => crate::nexus::problems(config),
             Self::Acr => crate::acr::problems(&config.options),
-            Self::Oci | Self::Ecr => Vec::new(),
+            Self::Ecr => crate::ecr::problems(Some(&config.host), &config.options),
+            Self::Oci => Vec::new(),
         }
     }
 

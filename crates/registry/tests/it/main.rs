@@ -13,6 +13,8 @@ mod conformance;
 mod custom_registry;
 mod diagnosis;
 mod download;
+#[cfg(feature = "ecr")]
+mod ecr;
 #[cfg(feature = "harbor")]
 mod harbor;
 mod hosts;
