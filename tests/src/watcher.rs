@@ -79,11 +79,6 @@ impl WatcherBuilder {
         format!("127.0.0.1:{}", self.port)
     }
 
-    /// A folder for this test that goes with the watcher.
-    pub fn folder(&self) -> &Path {
-        self.directory.path()
-    }
-
     /// Starts it, and waits until it works.
     ///
     /// # Errors

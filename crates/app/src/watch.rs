@@ -12,11 +12,11 @@ use std::time::Duration;
 use clap::CommandFactory;
 use supercargo_engine::{Options, Summary};
 
-use crate::config::Config;
+use crate::config::{Config, Table};
 use crate::credentials::Credentials;
 use crate::service::{EndpointPlan, Plan, Service, Surroundings};
 use crate::signals::{Signals, Stop};
-use crate::sinks::Sinks;
+use crate::sinks::{SinkConfig, Sinks};
 use crate::{Environment, Error, Exit, Output, Result, cli, telemetry};
 use args::{ScopeArgs, ServerArgs, ServerCommand, WatchArgs};
 use scope::Scope;
@@ -34,7 +34,8 @@ pub fn watch(args: impl IntoIterator<Item = OsString>, environment: &Environment
             interval: args.interval,
             make_secrets: false,
         };
-        let sinks = Sinks::read(&args.sinks, args.org.as_deref(), args.sbom.is_set(), Vec::new(), environment);
+        let (org, tables) = (args.org.as_deref(), sink_tables(&config));
+        let sinks = Sinks::read(&args.sinks, org, args.sbom.is_set(), tables, environment);
         let mut plan = flags.plan(sinks, environment)?;
         plan.options.dry_run = args.dry_run.is_set();
         if plan.routes.iter().any(|route| route.sink.kind() == "scout") {
@@ -62,12 +63,12 @@ pub fn server(args: impl IntoIterator<Item = OsString>, environment: &Environmen
             interval: args.interval,
             make_secrets: args.print_endpoints,
         };
-        let sinks = Sinks::read(&args.sinks, None, true, Vec::new(), environment);
-        let plan = flags.plan(sinks, environment)?;
         if args.print_endpoints {
-            return endpoints::print(&plan, &args, output);
+            let (_, _, endpoint) = flags.read(environment)?;
+            return endpoints::print(endpoint.as_ref(), &args, output);
         }
-        cli::block_on(serve(plan, false))
+        let sinks = Sinks::read(&args.sinks, None, true, sink_tables(&config), environment);
+        cli::block_on(serve(flags.plan(sinks, environment)?, false))
     })
 }
 
@@ -83,8 +84,19 @@ pub(crate) fn check(args: &ServerCommand, config: &Config, environment: &Environ
         interval: args.interval,
         make_secrets: false,
     };
-    flags.plan(environment)?;
+    flags.plan(Sinks::read(&args.sinks, None, true, sink_tables(config), environment), environment)?;
     Ok(())
+}
+
+/// The `[sink.NAME]` tables, as flags would say them.
+fn sink_tables(config: &Config) -> Vec<SinkConfig> {
+    let sink = |(name, table): &(String, Table)| SinkConfig {
+        origin: format!("{}: sink.{name}", table.at),
+        name: Some(name.clone()),
+        folder: table.at.folder().to_owned(),
+        fields: table.fields().map(|(key, field)| (key.to_owned(), field.value.clone())).collect(),
+    };
+    config.sinks.iter().map(sink).collect()
 }
 
 /// What both programs are told.
@@ -99,10 +111,9 @@ struct Flags<'a> {
 }
 
 impl Flags<'_> {
-    /// What is to be run, or everything that is wrong with what was asked for.
-    fn plan(self, sinks: Result<Sinks, Vec<String>>, environment: &Environment) -> Result<Plan> {
+    /// What is watched and what is listened for, or everything that is wrong with what was asked for.
+    fn read(&self, environment: &Environment) -> Result<(Scope, Credentials, Option<EndpointPlan>)> {
         let mut problems = Vec::new();
-        let sinks = sinks.map_err(|found| problems.extend(found)).unwrap_or_default();
         let scope = Scope::read(self.scope, self.config, environment)
             .map_err(|error| problems.extend(error.into_problems()))
             .ok();
@@ -120,15 +131,26 @@ impl Flags<'_> {
         let endpoint = EndpointPlan::read(self.server, self.listen, &around)
             .map_err(|found| problems.extend(found))
             .unwrap_or_default();
-        let watches = match (&scope, &credentials) {
-            (Some(scope), Some(credentials)) => scope.watches(credentials)?,
-            _ => Vec::new(),
+        match (scope, credentials) {
+            (Some(scope), Some(credentials)) if problems.is_empty() => Ok((scope, credentials, endpoint)),
+            _ => Err(Error::usage(problems)),
+        }
+    }
+
+    /// What is to be run, or everything that is wrong with what was asked for.
+    fn plan(self, sinks: Result<Sinks, Vec<String>>, environment: &Environment) -> Result<Plan> {
+        let mut problems = Vec::new();
+        let sinks = sinks.map_err(|found| problems.extend(found)).unwrap_or_default();
+        let read = self.read(environment).map_err(|error| problems.extend(error.into_problems())).ok();
+        let watches = match &read {
+            Some((scope, credentials, _)) => scope.watches(credentials)?,
+            None => Vec::new(),
         };
         let registries = watches.iter().map(|watch| Arc::clone(&watch.registry)).collect();
         let routes = sinks.routes(registries, environment).map_err(|found| problems.extend(found)).unwrap_or_default();
-        if !problems.is_empty() {
+        let Some((_, _, endpoint)) = read.filter(|_| problems.is_empty()) else {
             return Err(Error::usage(problems));
-        }
+        };
         let options = Options {
             workers: usize::from(self.scope.workers),
             interval: Duration::from_secs(self.interval),

@@ -107,6 +107,7 @@ impl Error {
     /// An error of the store that several calls fail with.
     pub(crate) fn shared(operation: &str, source: Arc<supercargo_store::Error>) -> Self {
         Self {
+            retry_after: None,
             kind: ErrorKind::Store,
             message: operation.to_owned(),
             retryable: source.is_retryable(),
@@ -116,6 +117,7 @@ impl Error {
 
     pub(crate) fn document(operation: &str, source: supercargo_registry::Error) -> Self {
         Self {
+            retry_after: None,
             kind: ErrorKind::Document,
             message: operation.to_owned(),
             retryable: source.is_retryable(),

@@ -5,6 +5,13 @@ mod filter;
 mod parse;
 mod record;
 
+#[cfg(not(all(
+    feature = "acr",
+    feature = "artifactory",
+    feature = "ecr",
+    feature = "harbor",
+    feature = "nexus"
+)))]
 pub(crate) use build::absent;
 pub use build::build;
 pub use filter::Filter;

@@ -426,6 +426,7 @@ mod tests {
             accepting: true,
             registries: Vec::new(),
             jobs: Vec::new(),
+            sinks: Vec::new(),
             counters: Counters::default(),
         };
         let scrape = Scrape {
@@ -434,6 +435,7 @@ mod tests {
             lanes: Vec::new(),
             registries: Vec::new(),
             usage: Usage::default(),
+            outbox: Vec::new(),
             quotas: vec![("docker.io".to_owned(), quota)],
         };
         let text = Metrics::default().render(&scrape).unwrap();

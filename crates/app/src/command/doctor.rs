@@ -119,16 +119,17 @@ fn registries(args: &DoctorArgs, environment: &Environment, output: &mut Output)
         match load_registry(text) {
             Ok(mut config) => {
                 problems.extend(proxy::apply(&mut config, environment).err());
-                configs.push(config);
+                config.take_variables(|name| environment.text(name));
+                configs.extend(config.registries());
             }
             Err(found) => problems.extend(found),
         }
     }
     let credentials = Credentials::of(environment).map_err(|problem| problems.push(problem)).ok();
-    problems.extend(credentials.as_ref().and_then(|credentials| credentials.check(configs.len()).err()));
+    problems.extend(credentials.as_ref().and_then(|credentials| credentials.check(&configs).err()));
     let (Some(credentials), true) = (credentials, problems.is_empty()) else { return Err(Error::usage(problems)) };
     // Opened before any is looked at: what is wrong with one is said before the first takes its time.
-    let opened = configs.iter().map(|config| registry::build(config, credentials.provider()));
+    let opened = configs.iter().map(|config| registry::build(config, credentials.provider(config)));
     let opened: Vec<_> = opened.collect::<Result<_, _>>()?;
     cli::block_on(async {
         let mut reports = Vec::new();

@@ -3,14 +3,14 @@
 use supercargo_engine::events::SecretUse;
 
 use super::args::ServerCommand;
-use crate::service::{Plan, SourcePlan};
+use crate::service::{EndpointPlan, SourcePlan};
 use crate::{Error, Exit, Output, Result};
 
 /// Prints the address of every source of events with its secret. This is the one place where secrets are printed, to
 /// the person who has to give them to a registry.
-pub(super) fn print(plan: &Plan, args: &ServerCommand, output: &mut Output) -> Result<Exit> {
+pub(super) fn print(endpoint: Option<&EndpointPlan>, args: &ServerCommand, output: &mut Output) -> Result<Exit> {
     let failed = |error| Error::io("print", error);
-    let Some(endpoint) = &plan.endpoint else { return Ok(Exit::Done) };
+    let Some(endpoint) = endpoint else { return Ok(Exit::Done) };
     if endpoint.sources.is_empty() {
         output.say("no event source is configured: name one with --event-source, or a secret with --event-secret-file");
     }

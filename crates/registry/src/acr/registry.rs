@@ -152,6 +152,10 @@ impl Registry for AcrRegistry {
         &self.inner.host
     }
 
+    fn distribution(&self) -> Option<&DistributionClient> {
+        Some(&self.inner.client)
+    }
+
     fn capabilities(&self) -> Capabilities {
         let details = self.inner.has_details();
         Capabilities {

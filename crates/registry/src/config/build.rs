@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use super::{RegistryConfig, RegistryKind};
 use crate::credential::CredentialProvider;
-use crate::{Error, ErrorKind, OciRegistry, Registry, Result};
+use crate::{Error, OciRegistry, Registry, Result};
 
 /// The registry that `config` describes.
 ///
 /// # Errors
-/// [`ErrorKind::Configuration`] if the transport cannot be set up as asked, or a file was not loaded
+/// [`Configuration`](crate::ErrorKind::Configuration) if the transport cannot be set up as asked, or a file was not loaded
 /// ([`RegistryConfig::load_files`]);
-/// [`ErrorKind::Unsupported`] for products whose adapter is not in this build ([`RegistryKind::feature`]).
+/// [`Unsupported`](crate::ErrorKind::Unsupported) for products whose adapter is not in this build ([`RegistryKind::feature`]).
 ///
 /// ```
 /// use std::sync::Arc;
@@ -43,9 +43,10 @@ pub fn build(config: &RegistryConfig, credentials: Arc<dyn CredentialProvider>) 
 }
 
 /// The answer of an adapter that this build does not have.
+#[cfg(not(all(feature = "acr", feature = "artifactory", feature = "ecr", feature = "harbor", feature = "nexus")))]
 pub(crate) fn absent(config: &RegistryConfig) -> Error {
     let kind = config.kind;
-    Error::new(ErrorKind::Unsupported, format!("open {}: type={kind} is not in this build", config.host)).with_hint(
+    Error::new(crate::ErrorKind::Unsupported, format!("open {}: type={kind} is not in this build", config.host)).with_hint(
         format!(
             "build with --features {kind}, or use type=oci: the registry is then watched by the distribution protocol alone"
         ),

@@ -212,15 +212,6 @@ impl RegistryKind {
         }
     }
 
-    /// The product that a host's name tells, if its adapter is in this build.
-    pub fn of(host: &RegistryHost) -> Self {
-        match host {
-            _ if crate::acr::is_acr(host) => Self::Acr,
-            _ if crate::ecr::is_ecr(host) => Self::Ecr,
-            _ => Self::Oci,
-        }
-    }
-
     /// What is wrong with `config` beyond the grammar of its keys, as only the product's adapter can tell.
     pub(crate) fn problems(self, config: &RegistryConfig) -> Vec<Problem> {
         match self {

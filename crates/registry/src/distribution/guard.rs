@@ -145,14 +145,14 @@ impl Guard {
     }
 
     /// A guard for addresses that belong to no registry.
-    pub(crate) fn fixed(destinations: Destinations, trusted: &[String], resolver: Arc<dyn Resolver>) -> Self {
+    pub(crate) fn fixed(destinations: Destinations, proxy: Option<&str>, resolver: Arc<dyn Resolver>) -> Self {
         let reach = match destinations {
             Destinations::Public => Reach::Public,
             Destinations::Private => Reach::Loopback,
             Destinations::Everywhere => Reach::Everywhere,
         };
-        let trusted = trusted.iter().map(|host| without_port(host).to_ascii_lowercase()).collect();
-        Self { home: String::new(), trusted, resolver, reach: Mutex::new(Some(reach)) }
+        let proxy = proxy.map(str::to_ascii_lowercase);
+        Self { home: String::new(), trusted: Vec::new(), proxy, resolver, reach: Mutex::new(Some(reach)) }
     }
 
     /// Refuses an address that is written as a number. Names are checked when they are resolved.

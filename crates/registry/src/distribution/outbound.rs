@@ -12,7 +12,7 @@ use url::Url;
 
 use super::guard::{Forbidden, Guard, GuardedResolver, Resolver, SystemResolver};
 use super::tls;
-use super::transport::transport_error;
+use super::transport::{TransportConfig, transport_error};
 use crate::secret::{Secret, redacted};
 use crate::{Error, ErrorKind, Result};
 
@@ -80,19 +80,20 @@ impl Outbound {
     /// # Errors
     /// [`ErrorKind::Configuration`] if the proxy or the certificates cannot be used.
     pub fn new(config: &OutboundConfig) -> Result<Self> {
-        let mut trusted = Vec::new();
+        let mut proxy = None;
         let mut builder = Client::builder();
         if let Some(address) = &config.proxy {
             let bad = || Error::new(ErrorKind::Configuration, "read proxy: it is not an http:// address");
             let url = Url::parse(address.expose()).map_err(|_| bad())?;
-            trusted.push(url.host_str().ok_or_else(bad)?.to_owned());
+            proxy = Some(url.host_str().ok_or_else(bad)?.to_owned());
             builder = builder.proxy(reqwest::Proxy::all(url).map_err(|_| bad())?);
         } else {
             builder = builder.no_proxy();
         }
-        let guard = Arc::new(Guard::fixed(config.destinations, &trusted, Arc::clone(&config.resolver)));
+        let guard = Arc::new(Guard::fixed(config.destinations, proxy.as_deref(), Arc::clone(&config.resolver)));
+        let verified = TransportConfig { ca_bundle: config.ca_bundle.clone(), ..TransportConfig::default() };
         let http = builder
-            .tls_backend_preconfigured(tls::client_config(config.ca_bundle.as_deref(), false)?)
+            .tls_backend_preconfigured(tls::client_config(&verified, None)?)
             .dns_resolver(GuardedResolver(Arc::clone(&guard)))
             .redirect(Policy::none())
             .referer(false)

@@ -10,7 +10,7 @@ use url::Url;
 
 use super::guard::{Guard, GuardedResolver, Resolver, SystemResolver};
 use super::tls;
-use super::transport::transport_error;
+use super::transport::{TransportConfig, transport_error};
 use crate::secret::redacted;
 use crate::{Error, ErrorKind, Result};
 
@@ -39,9 +39,11 @@ impl PublicClient {
         let broken = |error| Error::new(ErrorKind::Configuration, "set up the client").with_source(error);
         // A guard is at home somewhere; nobody is at home in a name that is reserved for there being nobody (RFC 6761).
         let home = Url::parse("https://public.invalid/").expect("it is an address");
-        let guard = Arc::new(Guard::new(&home, &[], resolver));
+        let guard = Arc::new(Guard::new(&home, &[], None, resolver));
+        let verified =
+            TransportConfig { ca_bundle: ca_bundle.map(Bytes::copy_from_slice), ..TransportConfig::default() };
         let http = Client::builder()
-            .tls_backend_preconfigured(tls::client_config(ca_bundle, false)?)
+            .tls_backend_preconfigured(tls::client_config(&verified, None)?)
             .dns_resolver(GuardedResolver(Arc::clone(&guard)))
             .redirect(Policy::none())
             .referer(false)

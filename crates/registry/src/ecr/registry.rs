@@ -213,6 +213,10 @@ impl Registry for EcrRegistry {
         &self.host
     }
 
+    fn distribution(&self) -> Option<&DistributionClient> {
+        Some(&self.client)
+    }
+
     fn capabilities(&self) -> Capabilities {
         let by_protocol = self.is_by_protocol();
         Capabilities {

@@ -232,6 +232,10 @@ impl Registry for HarborRegistry {
         &self.host
     }
 
+    fn distribution(&self) -> Option<&DistributionClient> {
+        Some(&self.client)
+    }
+
     fn capabilities(&self) -> Capabilities {
         Capabilities {
             repositories: if self.repositories.is_empty() { Listing::Complete } else { Listing::Configured },

@@ -187,6 +187,10 @@ impl Registry for NexusRegistry {
         &self.host
     }
 
+    fn distribution(&self) -> Option<&DistributionClient> {
+        Some(&self.client)
+    }
+
     fn capabilities(&self) -> Capabilities {
         Capabilities {
             repositories: if self.repositories.is_empty() { Listing::Catalog } else { Listing::Configured },

@@ -14,7 +14,7 @@ use supercargo_registry::conformance::Fixture;
 use supercargo_registry::{EcrOptions, EcrRegistry, ErrorKind, Registry};
 use supercargo_testkit::RegistryServer;
 
-use crate::conformance::{fill, run};
+use crate::conformance::{push, run};
 use crate::support::{quick, target};
 
 /// moto's own account, and another one.
