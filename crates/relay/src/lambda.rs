@@ -57,7 +57,7 @@ pub struct ItemFailure {
 ///
 /// [`ErrorKind::Malformed`] for what is no event of the triggers above; [`ErrorKind::Destination`].
 pub async fn handle(destination: &Destination, payload: Value) -> Result<Answer> {
-    let Invocation { messages, items } = read(payload)?;
+    let Invocation { messages, items } = read(&payload)?;
     let outcome = destination.put(&messages).await;
     let Some(items) = items else {
         return outcome.into_iter().collect::<Result<Vec<()>>>().map(|_| Answer::Done {});
@@ -73,7 +73,7 @@ struct Invocation {
     items: Option<Vec<String>>,
 }
 
-fn read(payload: Value) -> Result<Invocation> {
+fn read(payload: &Value) -> Result<Invocation> {
     let strange = |why: &str| Error::new(ErrorKind::Malformed, format!("read the event: {why}"));
     let Some(records) = payload.get("Records") else {
         if payload.get("detail-type").is_some() {
@@ -111,8 +111,8 @@ mod tests {
 
     #[test]
     fn events_of_the_triggers() {
-        let check = |payload: Value, expected: Option<(&[&str], Option<&[&str]>)>| {
-            let found = read(payload.clone());
+        let check = |payload: &Value, expected: Option<(&[&str], Option<&[&str]>)>| {
+            let found = read(payload);
             let Some((bodies, items)) = expected else {
                 assert_eq!(found.unwrap_err().kind(), ErrorKind::Malformed, "{payload}");
                 return;
@@ -123,17 +123,17 @@ mod tests {
             assert_eq!((found_bodies, found.items), (list(bodies), items.map(list)), "{payload}");
         };
         let rule = json!({"detail-type": "ECR Image Action", "source": "aws.ecr", "detail": {}});
-        check(rule.clone(), Some((&[&rule.to_string()], None)));
+        check(&rule, Some((&[&rule.to_string()], None)));
         let sqs = |id: &str, body: &str| json!({"messageId": id, "body": body, "eventSource": "aws:sqs"});
-        check(json!({"Records": [sqs("1", "a"), sqs("2", "b")]}), Some((&["a", "b"], Some(&["1", "2"]))));
+        check(&json!({"Records": [sqs("1", "a"), sqs("2", "b")]}), Some((&["a", "b"], Some(&["1", "2"]))));
         let sns = json!({"EventSource": "aws:sns", "Sns": {"Message": "a", "MessageId": "1"}});
-        check(json!({"Records": [sns]}), Some((&["a"], None)));
-        check(json!({"Records": []}), Some((&[], None)));
-        check(json!({"Records": [sns, sqs("1", "a")]}), None);
-        check(json!({"Records": [{"eventSource": "aws:s3"}]}), None);
-        check(json!({"Records": 1}), None);
-        check(json!({"hello": 1}), None);
-        check(json!([]), None);
+        check(&json!({"Records": [sns]}), Some((&["a"], None)));
+        check(&json!({"Records": []}), Some((&[], None)));
+        check(&json!({"Records": [sns, sqs("1", "a")]}), None);
+        check(&json!({"Records": [{"eventSource": "aws:s3"}]}), None);
+        check(&json!({"Records": 1}), None);
+        check(&json!({"hello": 1}), None);
+        check(&json!([]), None);
     }
 
     #[test]

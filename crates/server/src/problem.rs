@@ -46,12 +46,12 @@ impl Problem {
     }
 
     /// An error of the engine.
-    pub(crate) fn from_engine(error: supercargo_engine::Error) -> Self {
+    pub(crate) fn from_engine(error: &supercargo_engine::Error) -> Self {
         if error.is_retryable() {
-            tracing::warn!(error = &error as &dyn std::error::Error, "engine unavailable");
+            tracing::warn!(error = error as &dyn std::error::Error, "engine unavailable");
             return Self::unavailable("the store does not answer at the moment", Duration::from_secs(1));
         }
-        tracing::error!(error = &error as &dyn std::error::Error, "engine failed");
+        tracing::error!(error = error as &dyn std::error::Error, "engine failed");
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "it failed; the log says why")
     }
 

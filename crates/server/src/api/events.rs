@@ -96,7 +96,8 @@ pub(crate) async fn replay(State(shared): State<Shared>, Path(id): Path<String>)
         let message = format!("its source `{}` is not configured any more", record.event.source);
         return Err(Problem::new(StatusCode::CONFLICT, message));
     };
-    let replayed = shared.intake.replay(&record, source.source.as_ref()).await.map_err(Problem::from_engine)?;
+    let replayed =
+        shared.intake.replay(&record, source.source.as_ref()).await.map_err(|error| Problem::from_engine(&error))?;
     let status = if replayed.event.is_some() { StatusCode::ACCEPTED } else { StatusCode::OK };
     let view = ReplayView { outcome: replayed.outcome, event: replayed.event, reason: replayed.reason };
     Ok((status, Json(view)).into_response())
@@ -104,6 +105,6 @@ pub(crate) async fn replay(State(shared): State<Shared>, Path(id): Path<String>)
 
 async fn find(shared: &Shared, id: &str) -> Result<EventRecord, Problem> {
     let id = EventId(id.parse().map_err(|_| Problem::bad_request("expected the number of an event"))?);
-    let found = shared.intake.delivery(id).await.map_err(Problem::from_engine)?;
+    let found = shared.intake.delivery(id).await.map_err(|error| Problem::from_engine(&error))?;
     found.ok_or_else(|| Problem::not_found("there is no such event"))
 }
