@@ -6,6 +6,7 @@ mod conformance;
 mod delivery;
 mod delivery_scout;
 mod dependencies;
+mod ecr;
 mod events;
 mod machinery;
 mod polling;

@@ -18,6 +18,8 @@ pub(super) fn read(path: &Path, text: &str) -> Result<Config, Vec<String>> {
         reader.problems.push(format!("{at}: {}", error.message().lines().collect::<Vec<_>>().join(", ")));
     }
     reader.root(root.get_ref());
+    // The parser hands tables out by the alphabet.
+    reader.config.settings.sort_by_key(|setting| setting.at.line);
     if reader.problems.is_empty() { Ok(reader.config) } else { Err(reader.problems) }
 }
 

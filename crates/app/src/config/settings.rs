@@ -33,6 +33,7 @@ const fn known(key: &'static str, arg: &'static str, shape: Shape) -> Known {
 pub(crate) const KNOWN: &[Known] = &[
     known("data", "data", Shape::Path),
     known("interval", "interval", Shape::One),
+    known("tag-sweep", "tag_sweep", Shape::One),
     known("workers", "workers", Shape::One),
     known("all-images", "all_images", Shape::One),
     known("refresh-registry", "refresh_registry", Shape::One),
@@ -41,6 +42,7 @@ pub(crate) const KNOWN: &[Known] = &[
     known("organization", "org", Shape::One),
     known("sbom", "sbom", Shape::One),
     known("dry-run", "dry_run", Shape::One),
+    known("send-env-values", "send_env_values", Shape::One),
     known("server.listen", "listen", Shape::One),
     known("server.public-url", "public_url", Shape::One),
     known("server.tls-certificate", "tls_certificate", Shape::Path),

@@ -109,8 +109,11 @@ registry = "a.test"
 include = ["x/*"]
 [sink.hook]
 type = "webhook"
+url = "https://hooks.example.com/images"
+secret-file = "secret"
 "#,
     );
+    write(folder.path(), "secret", "a-secret-of-some-length-and-more\n");
     let ran = supercargo(["config", "show", text(&file)]);
     assert_eq!((ran.exit, ran.err.as_str()), (Exit::Done, ""));
     let line =

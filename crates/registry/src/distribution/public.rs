@@ -60,7 +60,7 @@ impl PublicClient {
     ///
     /// # Errors
     /// [`ErrorKind::Refused`] for an address that is none of the public network's, or no `https` one;
-    /// [`ErrorKind::TooLarge`]; [`ErrorKind::Unavailable`] for any answer but a success; and those of the network.
+    /// [`ErrorKind::LimitExceeded`]; [`ErrorKind::Unavailable`] for any answer but a success; and those of the network.
     pub async fn get(&self, url: &str, limit: usize, patience: Duration) -> Result<Bytes> {
         let refused = |why: &str| Error::new(ErrorKind::Refused, format!("fetch a document: {why}"));
         let url = Url::parse(url).map_err(|_| refused("that is no address"))?;
