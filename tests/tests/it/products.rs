@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
-use supercargo_testkit::{ArtifactoryServer, HarborAccess, HarborServer, Image, NexusServer};
-use supercargo_tests::{Api, Watcher, app, supercargo_with};
+use supercargo_testkit::{Access, AcrServer, ArtifactoryServer, HarborAccess, HarborServer, Image, NexusServer};
+use supercargo_tests::{Api, Watcher, app, base, supercargo_with};
 
 const LIMIT: Duration = Duration::from_secs(20);
 
@@ -82,4 +82,16 @@ async fn nexus_at_a_connector() -> Result<()> {
     watched_and_indexed(&registry, &environment, push, (&server.connector(), "team/app:1.0")).await?;
     assert_eq!(server.failed_sign_ins(), 0);
     Ok(())
+}
+
+#[tokio::test]
+async fn azure_container_registry_with_a_token_of_its_own() -> Result<()> {
+    let name = "docker-scout-readonly-token";
+    let server = AcrServer::builder().with_token(name, "generated", Access::pull()).start().await?;
+    // An empty catalog is told as an error: it may as well be a token that must not list.
+    server.push(&base().build(), "seed", "1.0");
+    let environment = [("DOCKER_SCOUT_REGISTRY_USER", name), ("DOCKER_SCOUT_REGISTRY_PASSWORD", "generated")];
+    let push = |image: &Image| server.push(image, "team/app", "1.0");
+    let registry = format!("type=acr,registry={},identity=none", server.host());
+    watched_and_indexed(&registry, &environment, push, (&server.host(), "team/app:1.0")).await
 }
