@@ -52,8 +52,8 @@ fn build(folder: &Path) -> Result<()> {
     };
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = std::process::Command::new(cargo);
-    command.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).args(["build", "--quiet", "--profile", profile]);
-    command.args(BINARIES.iter().flat_map(|name| ["--bin", name]));
+    command.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).args(["build", "--quiet", "--workspace"]);
+    command.args(["--profile", profile]).args(BINARIES.iter().flat_map(|name| ["--bin", name]));
     let status = command.status().context("run cargo")?;
     ensure!(status.success(), "cargo could not build {}", BINARIES.join(" and "));
     Ok(())
