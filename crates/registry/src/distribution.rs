@@ -26,7 +26,6 @@ mod pages;
 mod probe;
 #[cfg(feature = "acr")]
 mod product;
-mod public;
 mod quota;
 mod referrer;
 mod retry;
@@ -47,7 +46,6 @@ pub use guard::{Resolver, SystemResolver};
 pub use no_proxy::NoProxy;
 pub use outbound::{Destinations, Outbound, OutboundConfig, retry_after};
 pub(crate) use probe::{BrokenHandshake, Handshake};
-pub use public::PublicClient;
 pub use quota::Quota;
 pub(crate) use referrer::{EMPTY_CONFIG, referrer_manifest};
 pub use retry::Retry;

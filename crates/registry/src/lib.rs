@@ -72,8 +72,8 @@ pub use config::{Filter, RegistryConfig, RegistryKind, build, parse_registry};
 pub use credential::{Credential, CredentialChain, CredentialProvider, DockerConfig, ProductCredentials};
 pub use diagnosis::{Check, Diagnosis, Finding, Outcome, Subject, diagnose};
 pub use distribution::{
-    ClientIdentity, Deadlines, Destinations, DistributionClient, NoProxy, Outbound, OutboundConfig, PublicClient,
-    Quota, Resolver, Retry, SignIn, SystemResolver, TransportConfig, retry_after,
+    ClientIdentity, Deadlines, Destinations, DistributionClient, NoProxy, Outbound, OutboundConfig, Quota, Resolver,
+    Retry, SignIn, SystemResolver, TransportConfig, retry_after,
 };
 pub use document::receive_manifest;
 #[cfg(feature = "ecr")]

@@ -5,8 +5,9 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use supercargo_events::Document;
-use supercargo_registry::PublicClient;
+use supercargo_registry::{ErrorKind as Kind, Outbound, OutboundConfig};
 use tokio::sync::Semaphore;
 
 use crate::{Error, ErrorKind, Result};
@@ -27,7 +28,7 @@ pub trait Documents: fmt::Debug + Send + Sync {
 #[derive(Debug)]
 pub struct PublicDocuments {
     /// Made when the first is wanted: most sources want none.
-    client: Mutex<Option<PublicClient>>,
+    client: Mutex<Option<Outbound>>,
     places: Semaphore,
 }
 
@@ -38,12 +39,15 @@ impl Default for PublicDocuments {
 }
 
 impl PublicDocuments {
-    fn client(&self) -> Result<PublicClient> {
+    fn client(&self) -> Result<Outbound> {
         let mut slot = self.client.lock().unwrap_or_else(PoisonError::into_inner);
         match &*slot {
             Some(client) => Ok(client.clone()),
             None => {
-                let client = PublicClient::new().map_err(failed)?;
+                // A byte more than there may be, to tell what was cut off.
+                let config =
+                    OutboundConfig { timeout: PATIENCE, answer_size: Document::LIMIT + 1, ..OutboundConfig::default() };
+                let client = Outbound::new(&config).map_err(failed)?;
                 Ok(slot.insert(client).clone())
             }
         }
@@ -57,8 +61,18 @@ impl Documents for PublicDocuments {
             return Err(Error::new(ErrorKind::Overloaded, "fetch a document: too many are being fetched"));
         };
         let client = self.client()?;
-        let document = client.get(url, Document::LIMIT, PATIENCE).await.map_err(failed)?;
-        Ok(document.to_vec())
+        let refused =
+            |kind, why: String| failed(supercargo_registry::Error::new(kind, format!("fetch a document: {why}")));
+        let request = http::Request::get(url).body(Bytes::new());
+        let request = request.map_err(|_| refused(Kind::Refused, "that is no address".to_owned()))?;
+        let answer = client.send(request).await.map_err(failed)?;
+        if !answer.status().is_success() {
+            return Err(refused(Kind::Unavailable, format!("the answer is {}", answer.status())));
+        }
+        if answer.body().len() > Document::LIMIT {
+            return Err(refused(Kind::LimitExceeded, format!("it has more than {} bytes", Document::LIMIT)));
+        }
+        Ok(answer.into_body().into())
     }
 }
 
