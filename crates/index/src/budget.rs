@@ -103,7 +103,8 @@ pub(crate) struct Buffer {
 }
 
 impl Buffer {
-    /// The buffer, empty and with room for `size` bytes. Waits until there is so much in the budget.
+    /// The buffer, with room for `size` bytes. Waits until there is so much in the budget. What is in it is of no
+    /// meaning: it is there so that it need not be cleared again.
     pub(crate) fn for_file(&mut self, size: u64) -> &mut Vec<u8> {
         let bytes = size.min(self.shared.total);
         if self.memory.taken < bytes {
@@ -111,8 +112,9 @@ impl Buffer {
         }
         let size = usize::try_from(size).unwrap_or(usize::MAX);
         let memory = &mut self.memory.bytes;
-        memory.clear();
         if memory.capacity() < size {
+            // There is nothing to be carried over.
+            memory.clear();
             // Room for the largest file there can be: what of it is never written to takes no memory, and what has
             // been written to once need not be made again for a file that is a little larger.
             let largest = usize::try_from(self.shared.total).unwrap_or(usize::MAX);

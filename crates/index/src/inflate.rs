@@ -204,6 +204,10 @@ pub(crate) trait Chunks {
     /// size, a multiple of tar's 512 bytes.
     fn next(&mut self, chunk: &mut Vec<u8>) -> io::Result<()>;
 
+    /// Fills `buffer`, a multiple of that size, with the next bytes, or less of it at the end. `None` from those that
+    /// have their chunks elsewhere: nothing is gained by a detour.
+    fn fill(&mut self, buffer: &mut [u8]) -> Option<io::Result<usize>>;
+
     /// Reads what is left of the blob as it is stored, inflating nothing, and says what was read in all.
     fn finish(self) -> BlobFacts;
 }
@@ -271,14 +275,12 @@ impl<R: Read> Inflater<R> {
         }
         Ok(())
     }
-}
 
-impl<R: Read> Chunks for Inflater<R> {
-    fn next(&mut self, chunk: &mut Vec<u8>) -> io::Result<()> {
-        chunk.resize(CHUNK, 0);
+    /// Fills `buffer`, or less of it at the end.
+    fn inflate(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let mut filled = 0;
-        while filled < CHUNK {
-            match self.decoder.read(&mut chunk[filled..]) {
+        while filled < buffer.len() {
+            match self.decoder.read(&mut buffer[filled..]) {
                 Ok(0) => break,
                 Ok(n) => filled += n,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -290,9 +292,22 @@ impl<R: Read> Chunks for Inflater<R> {
                 Err(error) => return Err(error),
             }
         }
-        chunk.truncate(filled);
         self.total += filled as u64;
-        self.check_limits()
+        self.check_limits()?;
+        Ok(filled)
+    }
+}
+
+impl<R: Read> Chunks for Inflater<R> {
+    fn next(&mut self, chunk: &mut Vec<u8>) -> io::Result<()> {
+        chunk.resize(CHUNK, 0);
+        let filled = self.inflate(chunk)?;
+        chunk.truncate(filled);
+        Ok(())
+    }
+
+    fn fill(&mut self, buffer: &mut [u8]) -> Option<io::Result<usize>> {
+        Some(self.inflate(buffer))
     }
 
     fn finish(self) -> BlobFacts {
@@ -400,7 +415,20 @@ impl<C: Chunks> Inflated<C> {
 }
 
 impl<C: Chunks> Read for Inflated<C> {
+    /// What is wanted in pieces of many chunks is inflated right into its place.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let whole = buffer.len() - buffer.len() % CHUNK;
+        if self.start == self.window.len()
+            && whole > 0
+            && let Some(filled) = self.chunks.fill(&mut buffer[..whole])
+        {
+            let filled = filled?;
+            if let Some(diff_id) = &mut self.diff_id {
+                diff_id.update(&buffer[..filled]);
+            }
+            self.total += filled as u64;
+            return Ok(filled);
+        }
         let window = self.window()?;
         let n = window.len().min(buffer.len());
         buffer[..n].copy_from_slice(&window[..n]);

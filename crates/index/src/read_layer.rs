@@ -17,6 +17,9 @@ use crate::{
 /// Files up to this are read into memory without asking the budget: they come and go too fast to matter.
 const SMALL: u64 = 1 << 20;
 
+/// Bytes of a file that are asked for at a time.
+const PIECE: usize = 1 << 20;
+
 /// Reads one layer: verifies its digest, inflates it, walks its tar, and lets the catalogers look at what they want.
 ///
 /// `descriptor` is the layer's in the manifest: `reader` must give exactly the bytes that have its digest and size.
@@ -443,14 +446,9 @@ impl<'a> Walk<'a> {
         if file.size > limit {
             return self.index.catalog_passing(self.context, file, selection, reader, limit);
         }
-        let bytes = if file.size > SMALL {
-            self.large.for_file(file.size)
-        } else {
-            self.small.clear();
-            &mut self.small
-        };
-        append(reader, bytes)?;
-        let bytes = &*bytes;
+        let memory = if file.size > SMALL { self.large.for_file(file.size) } else { &mut self.small };
+        let filled = fill(memory, file.size, reader)?;
+        let bytes = &memory[..filled];
         if let Some(captures) = &mut self.captures {
             let entry = self.index.entries.len() - 1;
             let (executable, sparse) = (file.executable, self.sparse);
@@ -460,20 +458,26 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// Appends all that `reader` has to `bytes`: copied once, into memory that nobody cleared for it before.
-fn append(reader: &mut dyn BufRead, bytes: &mut Vec<u8>) -> io::Result<()> {
-    loop {
-        match reader.fill_buf() {
-            Ok([]) => return Ok(()),
-            Ok(piece) => {
-                bytes.extend_from_slice(piece);
-                let n = piece.len();
-                reader.consume(n);
-            }
+/// Puts a file of `size` bytes at the beginning of `memory`. Says how many bytes there were.
+///
+/// What is there from the file before is written over and not cleared, and a new piece is made when its bytes come:
+/// a size is a claim.
+fn fill(memory: &mut Vec<u8>, size: u64, reader: &mut dyn BufRead) -> io::Result<usize> {
+    let size = usize::try_from(size).unwrap_or(usize::MAX);
+    let mut filled = 0;
+    while filled < size {
+        let end = filled + PIECE.min(size - filled);
+        if memory.len() < end {
+            memory.resize(end, 0);
+        }
+        match reader.read(&mut memory[filled..end]) {
+            Ok(0) => break,
+            Ok(n) => filled += n,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
     }
+    Ok(filled)
 }
 
 /// Stand-ins for type flags that no archive has, for the two sorts of whiteout.

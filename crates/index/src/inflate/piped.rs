@@ -78,6 +78,10 @@ impl Chunks for Piped<'_> {
         }
     }
 
+    fn fill(&mut self, _: &mut [u8]) -> Option<io::Result<usize>> {
+        None
+    }
+
     fn finish(self) -> BlobFacts {
         drop((self.full, self.empty));
         self.thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))

@@ -45,6 +45,9 @@ pub(super) struct Tree<'a> {
     layer: u32,
     /// Nodes that got their payload from another, by a hard link.
     linked: Vec<NodeId>,
+    /// The directory of the last entry and its node: most entries lie beside the one before. Forgotten as soon as a
+    /// directory or a link changes, which are what a way is made of.
+    last_directory: Option<(&'a str, u32)>,
 }
 
 impl<'a> Tree<'a> {
@@ -62,7 +65,7 @@ impl<'a> Tree<'a> {
             layer: 0,
             payload: NONE,
         });
-        Self { nodes, children: HashMap::with_capacity(expected), layer: 0, linked: Vec::new() }
+        Self { nodes, children: HashMap::with_capacity(expected), layer: 0, linked: Vec::new(), last_directory: None }
     }
 
     pub(super) fn kind(&self, node: NodeId) -> NodeKind<'a> {
@@ -151,6 +154,11 @@ impl<'a> Tree<'a> {
             (NodeKind::File, NodeKind::File) => self.nodes[node as usize].payload,
             _ => NONE,
         };
+        match (old, kind) {
+            (NodeKind::Directory, NodeKind::Directory) => {}
+            (NodeKind::Directory | NodeKind::Symlink(_), _) => self.last_directory = None,
+            _ => {}
+        }
         let layer = self.layer;
         let slot = &mut self.nodes[node as usize];
         slot.kind = kind;
@@ -207,8 +215,15 @@ impl<'a> Tree<'a> {
     /// leave them out, and runtimes make them even where a dangling link leads. `None` for a circle of links.
     fn parent_to_be(&mut self, path: &'a str) -> Option<(u32, &'a str)> {
         let Some((directory, name)) = path.rsplit_once('/') else { return Some((0, path)) };
+        if let Some((last, node)) = self.last_directory
+            && last == directory
+        {
+            return Some((node, name));
+        }
         let mut links = 0;
-        Some((self.directory_to_be(0, directory, &mut links)?, name))
+        let node = self.directory_to_be(0, directory, &mut links)?;
+        self.last_directory = Some((directory, node));
+        Some((node, name))
     }
 
     fn directory_to_be(&mut self, from: u32, path: &'a str, links: &mut usize) -> Option<u32> {
@@ -263,6 +278,7 @@ impl<'a> Tree<'a> {
     }
 
     fn remove(&mut self, node: u32) {
+        self.last_directory = None;
         self.remove_children(node);
         let node = &mut self.nodes[node as usize];
         node.kind = NodeKind::Absent;
@@ -270,6 +286,7 @@ impl<'a> Tree<'a> {
     }
 
     fn remove_children(&mut self, node: u32) {
+        self.last_directory = None;
         // Depth without recursion: hostile trees are deep.
         let mut pending = Vec::new();
         let mut child = self.nodes[node as usize].first_child;
@@ -353,6 +370,16 @@ mod tests {
         );
         // A link in a circle takes its entry with it.
         check(&[&[("a", Symlink("b")), ("b", Symlink("a"))], &[("a/x", File)]], &["a", "b"]);
+        // What led somewhere for the entry before need not do so any more.
+        check(
+            &[&[("a/x", File), ("a/y", File)], &[("a/z", File), ("a", Symlink("b")), ("a/w", File)]],
+            &["a", "b", "b/w"],
+        );
+        check(
+            &[&[("a", Symlink("b")), ("a/x", File), ("a", Symlink("c")), ("a/y", File)]],
+            &["a", "b", "b/x", "c", "c/y"],
+        );
+        check(&[&[("a/x", File), ("a", File), ("a/y", File)]], &["a", "a/y"]);
         // `..` stops at the root.
         check(&[&[("a", Symlink("../../b")), ("b/c", Directory)], &[("a/c/x", File)]], &["a", "b", "b/c", "b/c/x"]);
     }
