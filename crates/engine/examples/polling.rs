@@ -58,9 +58,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             let done = tokio::select! {
                 _ = ticks.tick() => false,
                 told = progress.recv() => match told {
+                    Ok(Progress::RegistryAway { reason, .. }) => return Err(reason.to_string()),
                     Ok(told) => matches!(told, Progress::Reconciled { .. }),
                     Err(RecvError::Lagged(_)) => false,
-                    Err(RecvError::Closed) => return,
+                    Err(RecvError::Closed) => return Ok(()),
                 },
             };
             count(&server, &mut requests);
@@ -70,10 +71,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
                 started = Instant::now();
             }
         }
+        Ok(())
     };
     tokio::select! {
         summary = watching => { summary?; }
-        () = measuring => {}
+        measured = measuring => measured?,
     }
     Ok(())
 }

@@ -8,14 +8,14 @@ mod repository;
 mod since;
 
 use std::collections::{BTreeSet, HashSet};
+use std::panic::resume_unwind;
 use std::sync::Arc;
 
-use futures_util::future::BoxFuture;
-use futures_util::stream::FuturesUnordered;
-use futures_util::{StreamExt as _, TryStreamExt as _};
+use futures_util::TryStreamExt as _;
 use jiff::Timestamp;
 use supercargo_registry::{Repository, Tag};
 use supercargo_store::{Change, Lane, OnDead, Page, PlaceFilter, Presence, Work};
+use tokio::task::{JoinError, JoinSet};
 use tracing::{debug, error, info, warn};
 
 use self::look::Turn;
@@ -184,14 +184,23 @@ impl Reconciler {
         waiting.reverse();
         let mut summary = PassSummary::default();
         let mut seen = Vec::new();
-        let mut running: FuturesUnordered<BoxFuture<'static, Outcome>> = FuturesUnordered::new();
+        // Tasks, which go on while what follows waits: one that is next to write to the store, and does not get to it
+        // because nobody asks it to, would have all others wait for ever. They end with the pass.
+        let mut running: JoinSet<Outcome> = JoinSet::new();
         loop {
             while running.len() < self.shared.options.repositories.max(1)
                 && let Some((repository, tags)) = waiting.pop()
             {
-                running.push(self.look_at(repository, tags));
+                running.spawn(self.look_at(repository, tags));
             }
-            let Some((repository, outcome)) = running.next().await else { break };
+            let Some(ended) = running.join_next().await else { break };
+            let (repository, outcome) = match ended.map_err(JoinError::try_into_panic) {
+                Ok(looked) => looked,
+                // A panic is the pass's, as it would be without the task.
+                Err(Ok(panic)) => resume_unwind(panic),
+                // The runtime ends.
+                Err(Err(_)) => break,
+            };
             match outcome {
                 Ok(passed) => {
                     summary.add(&passed.summary);
@@ -221,16 +230,16 @@ impl Reconciler {
         Ok((summary, unlisted))
     }
 
-    fn look_at(&self, repository: Repository, tags: Option<Vec<Tag>>) -> BoxFuture<'static, Outcome> {
+    fn look_at(&self, repository: Repository, tags: Option<Vec<Tag>>) -> impl Future<Output = Outcome> + use<> {
         let (shared, watch, intent) = (Arc::clone(&self.shared), Arc::clone(&self.watch), self.intent(&repository));
-        Box::pin(async move {
+        async move {
             let pass = RepositoryPass::new(&shared, &watch, &repository, intent);
             let passed = match tags {
                 Some(tags) => pass.run_with(tags).await,
                 None => pass.run().await,
             };
             (repository, passed)
-        })
+        }
     }
 
     /// The pass's turn; `None` if it asks for everything.

@@ -1,8 +1,10 @@
 //! What a pass over a registry where nothing happens costs, and what it sees all the same.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use supercargo_engine::store::{SqliteOptions, SqliteStore};
 use supercargo_engine::{Engine, Progress, Watch};
 use tokio::sync::broadcast::Receiver;
 
@@ -58,6 +60,25 @@ async fn a_pass_asks_for_what_may_have_moved_and_for_its_share_of_the_rest() {
     // What is deleted is missing in the list, and asked for.
     ship.registry.inner.delete_tag(&"team/app".parse().unwrap(), &"v7".parse().unwrap());
     wait_for("the deleted tag", async || !ship.tag_names().await.contains(&"team/app:v7".to_owned())).await;
+    running.stop().await;
+}
+
+/// The pass records what it has seen while it goes on looking, and a store has one writer.
+#[tokio::test]
+async fn a_registry_of_many_repositories_is_gone_through() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(SqliteOptions::new(folder.path().join("supercargo.db"))).await.unwrap();
+    let mut ship = Ship::with_store(Arc::new(store));
+    ship.options.interval = Duration::from_millis(5);
+    for number in 0..1100 {
+        ship.push(&format!("team/app-{number}"), "v1", "one");
+    }
+    let engine = noting(&ship);
+    let mut progress = engine.progress();
+    let running = Running::start(engine);
+    passes(&mut progress, 1).await;
+    let registries = ship.store.registries().await.unwrap();
+    assert_eq!(registries.iter().map(|registry| registry.repositories).collect::<Vec<_>>(), [1100]);
     running.stop().await;
 }
 
