@@ -13,6 +13,7 @@ use crate::intake::{Batcher, Inbox};
 use crate::monitor::Monitor;
 use crate::run::{Mode, drive};
 use crate::shared::{Flights, Shared};
+use crate::watches::Watches;
 use crate::{
     Clock, Documents, Error, ErrorKind, ImageIndexer, Intake, Options, Progress, PublicDocuments, Puller, Result,
     Route, Status, Summary, SystemClock, Watch,
@@ -84,9 +85,22 @@ impl Engine {
         &self.shared.store
     }
 
-    /// What it watches, by the name of the registry.
-    pub fn watches(&self) -> impl Iterator<Item = &Watch> {
-        self.shared.watches.values().map(AsRef::as_ref)
+    /// What it watches now, by the name of the registry.
+    pub fn watches(&self) -> impl Iterator<Item = Arc<Watch>> {
+        let watches: Vec<Arc<Watch>> = self.shared.watches.all().values().cloned().collect();
+        watches.into_iter()
+    }
+
+    /// Watches this from now on, in place of what was watched of the same registry. An engine that runs begins with a
+    /// pass over it; jobs that are under way end as they began.
+    pub fn begin_watch(&self, watch: Watch) {
+        self.shared.begin_watch(watch);
+    }
+
+    /// Watches nothing of `registry` any more; says whether something was. An engine that runs stops its passes and
+    /// its jobs. What is in the queue is left there, for whoever watches the registry next.
+    pub fn end_watch(&self, registry: &str) -> bool {
+        self.shared.end_watch(registry)
     }
 
     /// Where it delivers.
@@ -223,7 +237,7 @@ impl EngineBuilder {
         let shared = Shared {
             store: self.store,
             indexer: self.indexer,
-            watches,
+            watches: Watches::new(watches),
             routes: self.routes,
             sink_health,
             options: self.options,

@@ -62,6 +62,7 @@ mod run;
 mod shared;
 pub mod sink;
 mod watch;
+mod watches;
 
 pub use backoff::Backoff;
 pub use clock::{Clock, SystemClock};

@@ -1,6 +1,6 @@
 //! What all parts of an engine share.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -19,12 +19,13 @@ use crate::failure::{Blame, Class, Trouble};
 use crate::health::Health;
 use crate::intake::Inbox;
 use crate::monitor::Monitor;
+use crate::watches::Watches;
 use crate::{Clock, ImageIndexer, LastError, Options, Progress, Puller, Route, Watch};
 
 pub(crate) struct Shared {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) indexer: Arc<dyn ImageIndexer>,
-    pub(crate) watches: BTreeMap<String, Arc<Watch>>,
+    pub(crate) watches: Watches,
     pub(crate) routes: Vec<Route>,
     pub(crate) sink_health: HashMap<String, Arc<SinkHealth>>,
     pub(crate) options: Options,
@@ -37,8 +38,27 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn watch(&self, registry: &str) -> Option<&Arc<Watch>> {
+    pub(crate) fn watch(&self, registry: &str) -> Option<Arc<Watch>> {
         self.watches.get(registry)
+    }
+
+    pub(crate) fn begin_watch(&self, watch: Watch) {
+        let registry = watch.host().to_owned();
+        self.monitor.begin(&registry);
+        let before = self.watches.begin(watch);
+        // What it was left alone for may be what has just been changed, such as a password.
+        self.health.forget(&registry);
+        info!(registry, again = before.is_some(), "registry watched");
+    }
+
+    pub(crate) fn end_watch(&self, registry: &str) -> bool {
+        let found = self.watches.end(registry);
+        self.health.forget(registry);
+        self.monitor.end(registry);
+        if found {
+            info!(registry, "registry watched no more");
+        }
+        found
     }
 
     pub(crate) fn job(&self, work: Work, lane: Lane) -> NewJob {

@@ -16,3 +16,4 @@ mod polling;
 mod recorder;
 mod sinks;
 mod support;
+mod watching;
