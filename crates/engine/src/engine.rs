@@ -10,6 +10,7 @@ use tokio::sync::broadcast;
 
 use crate::health::Health;
 use crate::intake::{Batcher, Inbox};
+use crate::integration::{Integrations, Tracking};
 use crate::monitor::Monitor;
 use crate::run::{Mode, drive};
 use crate::shared::{Flights, Shared};
@@ -38,6 +39,7 @@ impl Engine {
             clock: Arc::new(SystemClock),
             documents: Arc::new(PublicDocuments::default()),
             pullers: Vec::new(),
+            integrations: None,
         }
     }
 
@@ -103,6 +105,11 @@ impl Engine {
         self.shared.end_watch(registry)
     }
 
+    /// The integrations that it watches, if it watches any.
+    pub fn integrations(&self) -> Option<&Integrations> {
+        self.shared.integrations.as_ref()
+    }
+
     /// Where it delivers.
     pub fn routes(&self) -> &[Route] {
         &self.shared.routes
@@ -148,6 +155,7 @@ pub struct EngineBuilder {
     clock: Arc<dyn Clock>,
     documents: Arc<dyn Documents>,
     pullers: Vec<Arc<Puller>>,
+    integrations: Option<Integrations>,
 }
 
 impl EngineBuilder {
@@ -190,6 +198,13 @@ impl EngineBuilder {
     #[must_use]
     pub fn with_puller(mut self, puller: Puller) -> Self {
         self.pullers.push(Arc::new(puller));
+        self
+    }
+
+    /// Watches what these say, too, as they come, change and go. They are those of the engine's own store.
+    #[must_use]
+    pub fn with_integrations(mut self, integrations: Integrations) -> Self {
+        self.integrations = Some(integrations);
         self
     }
 
@@ -247,6 +262,8 @@ impl EngineBuilder {
             pullers: self.pullers,
             health: Health::default(),
             flights: Flights::default(),
+            tracking: Tracking::default(),
+            integrations: self.integrations,
         };
         Ok(Engine { shared: Arc::new(shared), active: Arc::default() })
     }

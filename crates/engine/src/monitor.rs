@@ -177,10 +177,7 @@ struct State {
 
 impl Monitor {
     pub(crate) fn new<'a>(registries: impl IntoIterator<Item = &'a str>, routes: &[Route]) -> Self {
-        let registries = registries
-            .into_iter()
-            .map(|name| (name.to_owned(), RegistryStatus::named(name)))
-            .collect();
+        let registries = registries.into_iter().map(|name| (name.to_owned(), RegistryStatus::named(name))).collect();
         let sinks = routes
             .iter()
             .map(|route| {

@@ -18,6 +18,7 @@ use self::start::Start;
 pub(crate) use self::start::revive;
 use crate::delivery::{Courier, Phase};
 use crate::failure::{Trouble, chain};
+use crate::integration::Keeper;
 use crate::job;
 use crate::pull::pull;
 use crate::reconcile::Reconciler;
@@ -38,6 +39,10 @@ pub(crate) enum Mode {
 const UPKEEP: Duration = Duration::from_secs(3600);
 
 pub(crate) async fn drive(shared: &Arc<Shared>, mode: Mode, shutdown: impl Future<Output = ()>) -> Result<Summary> {
+    let mut keeper = shared.integrations.clone().map(|integrations| Keeper::new(shared, integrations));
+    if let Some(keeper) = &mut keeper {
+        keeper.look().await;
+    }
     let start = Start::read(shared).await?;
     shared.monitor.set_accepting(true);
     shared.monitor.set_running(true);
@@ -46,7 +51,7 @@ pub(crate) async fn drive(shared: &Arc<Shared>, mode: Mode, shutdown: impl Futur
     let mut dispatcher = Dispatcher::new(Arc::clone(shared), mode, start);
     let mut couriers = Couriers::start(shared);
     let mut shutdown = pin!(shutdown);
-    let idle = dispatcher.run(shutdown.as_mut(), &couriers).await;
+    let idle = dispatcher.run(shutdown.as_mut(), &couriers, keeper).await;
     // What was indexed to the very end is to be delivered, too.
     let idle = couriers.end(idle, shutdown).await;
     shared.monitor.set_accepting(false);
@@ -177,7 +182,12 @@ impl Dispatcher {
     }
 
     /// Runs; says whether it ended because there was nothing left to do.
-    async fn run(&mut self, mut shutdown: Pin<&mut impl Future<Output = ()>>, couriers: &Couriers) -> bool {
+    async fn run(
+        &mut self,
+        mut shutdown: Pin<&mut impl Future<Output = ()>>,
+        couriers: &Couriers,
+        keeper: Option<Keeper>,
+    ) -> bool {
         let shared = Arc::clone(&self.shared);
         let mut heartbeat = tokio::time::interval(shared.options.lease / 3);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -192,6 +202,10 @@ impl Dispatcher {
         let mut chores = JoinSet::new();
         if let (Mode::Forever, Some(retention)) = (self.mode, shared.options.retention.clone()) {
             chores.spawn(upkeep(Arc::clone(&shared), retention));
+        }
+        // Dropped at the end of a run that makes one pass, which is about what there is at its beginning.
+        if let (Mode::Forever, Some(keeper)) = (self.mode, keeper) {
+            chores.spawn(keeper.keep());
         }
         // A set of its own: it ends with the intake, and what it left unacknowledged comes again.
         let mut pullers = JoinSet::new();
@@ -220,6 +234,8 @@ impl Dispatcher {
                     self.passes.abort_all();
                     couriers.stop();
                     pullers.abort_all();
+                    // The keeper among them, with the queues of integrations.
+                    chores.abort_all();
                     deadline = Some(Instant::now() + shared.options.grace);
                 }
                 () = until(deadline), if stopping => {

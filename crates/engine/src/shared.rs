@@ -8,16 +8,17 @@ use serde_json::json;
 use supercargo_registry::index::Digest;
 use supercargo_registry::{ErrorKind as Kind, Repository};
 use supercargo_store::{
-    Change, DeliveryKind, Lane, NewDelivery, NewJob, Page, PlaceFilter, Reason, RepositoryName, Store, TagOrDigest,
-    TagState, Work,
+    Actor, Change, DeliveryKind, Lane, NewDelivery, NewJob, Page, PlaceFilter, Reason, RepositoryName,
+    RepositoryOrigin, Store, TagOrDigest, TagState, Work,
 };
 use tokio::sync::OwnedMutexGuard;
 use tracing::{debug, info, warn};
 
 use crate::delivery::SinkHealth;
-use crate::failure::{Blame, Class, Trouble};
+use crate::failure::{Blame, Class, Trouble, chain};
 use crate::health::Health;
 use crate::intake::Inbox;
+use crate::integration::{Enablement, Integrations, Tracking};
 use crate::monitor::Monitor;
 use crate::watches::Watches;
 use crate::{Clock, ImageIndexer, LastError, Options, Progress, Puller, Route, Watch};
@@ -35,6 +36,8 @@ pub(crate) struct Shared {
     pub(crate) pullers: Vec<Arc<Puller>>,
     pub(crate) health: Health,
     pub(crate) flights: Flights,
+    pub(crate) tracking: Tracking,
+    pub(crate) integrations: Option<Integrations>,
 }
 
 impl Shared {
@@ -59,6 +62,26 @@ impl Shared {
             info!(registry, "registry watched no more");
         }
         found
+    }
+
+    /// Shows repositories of an integration that had not been heard of. `begins`: they were there before the watch began.
+    pub(crate) async fn found<'a>(
+        &self,
+        enablement: &Enablement,
+        repositories: impl IntoIterator<Item = &'a Repository>,
+        begins: bool,
+    ) {
+        let found = enablement.find(repositories, begins);
+        if found.is_empty() {
+            return;
+        }
+        let actor = Actor::supercargo();
+        let stored = self.store.set_repositories(enablement.id(), found.clone(), RepositoryOrigin::Found, &actor);
+        if let Err(error) = stored.await {
+            // They are found again.
+            warn!(error = chain(&error), "repositories that were found not recorded");
+            enablement.forget(&found);
+        }
     }
 
     pub(crate) fn job(&self, work: Work, lane: Lane) -> NewJob {

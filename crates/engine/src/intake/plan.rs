@@ -24,8 +24,8 @@ pub(super) fn plan(shared: &Shared, event: &RegistryEvent) -> Result<Plan, Strin
     let Ok(repository) = event.repository.parse::<Repository>() else {
         return Err(format!("`{}` is no repository name", event.repository));
     };
-    if !watch.has_repository(&repository) {
-        return Err(format!("repository {repository} is not watched"));
+    if let Some(refusal) = watch.refusal(&repository) {
+        return Err(refusal);
     }
     let tag = match &event.tag {
         Some(tag) => match tag.parse::<TagName>() {
@@ -68,7 +68,7 @@ fn delay(event: &RegistryEvent, debounce: Duration) -> Duration {
 
 /// The watch for a host. An event without one can only mean the only one there is; an event that names another
 /// is not for us, and must not make us contact anybody.
-fn watch(shared: &Shared, host: Option<&str>) -> Result<Arc<Watch>, String> {
+pub(super) fn watch(shared: &Shared, host: Option<&str>) -> Result<Arc<Watch>, String> {
     let watches = shared.watches.all();
     let Some(host) = host else {
         let mut all = watches.values();

@@ -10,6 +10,7 @@ mod files;
 mod first_run;
 mod images;
 mod intake;
+mod integrations;
 mod lifecycle;
 mod over_http;
 mod polling;
