@@ -94,11 +94,7 @@ pub(crate) const CREATE: &str = "create token";
 impl fmt::Debug for NewToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { name, role, scope, hash: _ } = self;
-        f.debug_struct("NewToken")
-            .field("name", name)
-            .field("role", role)
-            .field("scope", scope)
-            .finish_non_exhaustive()
+        f.debug_struct("NewToken").field("name", name).field("role", role).field("scope", scope).finish_non_exhaustive()
     }
 }
 

@@ -341,10 +341,8 @@ pub enum IncludeRemoved {
 
 /// The error for a change that was decided on what is no longer true.
 pub(crate) fn stale(integration: &Integration, expected: i64) -> Error {
-    Error::new(ErrorKind::Stale, "change integration").with_context(format_args!(
-        "{}: it is at revision {}, not {expected}",
-        integration.name, integration.revision
-    ))
+    Error::new(ErrorKind::Stale, "change integration")
+        .with_context(format_args!("{}: it is at revision {}, not {expected}", integration.name, integration.revision))
 }
 
 /// How far behind [`Integration::last_event`] may be, in milliseconds: a thousand events a second should not be a

@@ -101,15 +101,16 @@ async fn create(tx: &mut Tx<'_>, new: &NewToken, actor: &Actor) -> Result<Token>
             .with_context(format_args!("{:?}: there is one of this name", new.name)));
     }
     let now = tx.now;
-    let row = sqlx::query("INSERT INTO tokens (name, role, scope, hash, created_at) VALUES (?, ?, ?, ?, ?) RETURNING *")
-        .bind(&new.name)
-        .bind(new.role.as_str())
-        .bind(json(&new.scope)?)
-        .bind(new.hash.as_slice())
-        .bind(now)
-        .fetch_one(tx.connection())
-        .await
-        .sql()?;
+    let row =
+        sqlx::query("INSERT INTO tokens (name, role, scope, hash, created_at) VALUES (?, ?, ?, ?, ?) RETURNING *")
+            .bind(&new.name)
+            .bind(new.role.as_str())
+            .bind(json(&new.scope)?)
+            .bind(new.hash.as_slice())
+            .bind(now)
+            .fetch_one(tx.connection())
+            .await
+            .sql()?;
     let token = token(&row)?;
     let details = serde_json::json!({"id": token.id, "role": token.role, "scope": token.scope});
     record(tx, NewAuditEntry::new(actor, "token.create", &token.name).with_details(details)).await?;
@@ -129,7 +130,8 @@ async fn note_use(tx: &mut Tx<'_>, id: TokenId) -> Result<Option<Token>> {
 }
 
 async fn revoke(tx: &mut Tx<'_>, id: TokenId, actor: &Actor) -> Result<()> {
-    let row = sqlx::query("SELECT * FROM tokens WHERE id = ?").bind(id.0).fetch_optional(tx.connection()).await.sql()?;
+    let row =
+        sqlx::query("SELECT * FROM tokens WHERE id = ?").bind(id.0).fetch_optional(tx.connection()).await.sql()?;
     let Some(row) = row else {
         return Err(Error::new(ErrorKind::NotFound, "revoke token").with_context(id));
     };

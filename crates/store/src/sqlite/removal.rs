@@ -16,12 +16,7 @@ const OPERATION: &str = "remove integration";
 /// about five microseconds: others that want to write wait for a tenth of a second at most.
 const BATCH: i64 = 40;
 
-pub(super) async fn remove(
-    database: &Database,
-    id: IntegrationId,
-    data: RemovedData,
-    actor: Actor,
-) -> Result<Removal> {
+pub(super) async fn remove(database: &Database, id: IntegrationId, data: RemovedData, actor: Actor) -> Result<Removal> {
     let mut removal =
         database.write(OPERATION, move |tx| Box::pin(async move { end(tx, id, data, &actor).await })).await?;
     loop {
