@@ -26,6 +26,7 @@ mod environment;
 mod error;
 mod exit;
 mod flag;
+mod integrations;
 mod output;
 mod proxy;
 mod secrets;
