@@ -2,6 +2,8 @@
 
 mod endpoint;
 mod sources;
+#[cfg(test)]
+mod tests;
 mod tls;
 
 use std::net::SocketAddr;
