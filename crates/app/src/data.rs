@@ -45,6 +45,19 @@ pub(crate) async fn own(path: PathBuf) -> Result<OwnedStore> {
     Ok(OwnedStore { store: Arc::new(store), directory, _lock: lock })
 }
 
+/// Opens the store beside whoever runs on it; makes it if it is not there, so that what is to be watched can be said
+/// before the first start.
+///
+/// # Errors
+///
+/// If the database cannot be opened.
+pub(crate) async fn make(path: &Path) -> Result<Arc<dyn Store>> {
+    let failed = |error| Error::from(error).during(format!("use the data directory {}", path.display()));
+    let directory = DataDirectory::create(path.to_owned()).map_err(failed)?;
+    let store = SqliteStore::open(SqliteOptions::new(directory.database())).await.map_err(failed)?;
+    Ok(Arc::new(store))
+}
+
 /// Whether a watcher has been at work in this directory.
 pub(crate) fn is_there(path: &Path) -> bool {
     path.join(DATABASE).is_file()

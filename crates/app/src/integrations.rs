@@ -1,5 +1,6 @@
 //! Integrations with what this machine adds: its adapters, its proxies, its key.
 
+mod absent;
 mod connector;
 mod key;
 
@@ -7,9 +8,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use clap::Args;
-use supercargo_engine::integration::Integrations;
+use supercargo_engine::integration::{Connector, Integrations};
 use supercargo_engine::store::Store;
 
+use self::absent::Lenient;
+pub(crate) use self::absent::has_adapter;
 use self::connector::MachineConnector;
 use crate::{Environment, Error, Result};
 
@@ -32,8 +35,32 @@ pub(crate) fn of(
     args: &KeyArgs,
     environment: &Environment,
 ) -> Result<Integrations> {
+    open(store, data, args, environment, |connector| Arc::new(connector))
+}
+
+/// The same, to be changed and not to be watched: those, too, whose adapter is not in this build.
+///
+/// # Errors
+///
+/// As for [`of`].
+pub(crate) fn to_change(
+    store: Arc<dyn Store>,
+    data: &Path,
+    args: &KeyArgs,
+    environment: &Environment,
+) -> Result<Integrations> {
+    open(store, data, args, environment, |connector| Arc::new(Lenient::new(connector)))
+}
+
+fn open(
+    store: Arc<dyn Store>,
+    data: &Path,
+    args: &KeyArgs,
+    environment: &Environment,
+    adapt: impl FnOnce(MachineConnector) -> Arc<dyn Connector>,
+) -> Result<Integrations> {
     let vault =
         key::vault(args.key_file.as_deref(), data, environment).map_err(|problem| Error::usage(vec![problem]))?;
     let connector = MachineConnector::new(environment).map_err(|problem| Error::usage(vec![problem]))?;
-    Ok(Integrations::new(store, Arc::new(connector), vault))
+    Ok(Integrations::new(store, adapt(connector), vault))
 }

@@ -32,6 +32,7 @@ mod proxy;
 mod secrets;
 mod service;
 mod settings;
+mod setup;
 mod signals;
 mod sinks;
 mod table;
