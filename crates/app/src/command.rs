@@ -1,5 +1,6 @@
 //! `supercargo`, the operator's command line.
 
+mod audit;
 mod completions;
 mod config;
 mod deliver;
@@ -10,10 +11,13 @@ mod doctor;
 mod enroll;
 mod events;
 mod generator;
+mod http;
 mod images;
 mod index;
+mod integration;
 mod list;
 mod packages;
+mod repo;
 mod search;
 mod source;
 
@@ -61,6 +65,12 @@ enum Command {
     Search(search::SearchArgs),
     /// Tell what works and what does not: a registry, or this machine
     Doctor(doctor::DoctorArgs),
+    /// Connect registries, and look at those that are connected
+    Integration(integration::IntegrationArgs),
+    /// Choose the repositories of connected registries that are indexed
+    Repo(repo::RepoArgs),
+    /// Show who changed what
+    Audit(audit::AuditArgs),
     /// Have images delivered to a sink, or print what would be sent
     Deliver(deliver::DeliverArgs),
     /// Show what waits for delivery, and try again what was given up
@@ -87,6 +97,9 @@ pub fn supercargo(args: impl IntoIterator<Item = OsString>, environment: &Enviro
             Command::Packages(args) => packages::run(&args, environment, output),
             Command::Search(args) => search::run(&args, environment, output),
             Command::Doctor(args) => doctor::run(&args, environment, output),
+            Command::Integration(args) => integration::run(&args, environment, output),
+            Command::Repo(args) => repo::run(&args, environment, output),
+            Command::Audit(args) => audit::run(&args, environment, output),
             Command::Deliver(args) => deliver::run(&args, environment, output),
             Command::Deliveries(args) => deliveries::run(&args, environment, output),
             Command::Enroll(args) => enroll::run(&args, environment, output),

@@ -2,6 +2,8 @@
 
 mod endpoint;
 mod sources;
+#[cfg(test)]
+mod tests;
 mod tls;
 
 use std::net::SocketAddr;
@@ -10,7 +12,7 @@ use std::sync::Arc;
 
 use futures_util::future::{join_all, try_join_all};
 use supercargo_engine::index::Indexer;
-use supercargo_engine::store::Store;
+use supercargo_engine::store::{IncludeRemoved, IntegrationStore as _, Store};
 use supercargo_engine::{Engine, EngineBuilder, Options, Route, Summary, Watch};
 use supercargo_server::{Access, EventSource, Metrics, Server, Socket, Tls};
 use tokio::net::TcpListener;
@@ -18,8 +20,9 @@ use tokio::net::TcpListener;
 pub(crate) use self::endpoint::{EndpointPlan, ProductPort, Surroundings, TlsFiles};
 pub(crate) use self::sources::SourcePlan;
 use crate::data::{self, OwnedStore};
+use crate::integrations::{self, KeyArgs};
 use crate::signals::Stop;
-use crate::{Error, Result};
+use crate::{Environment, Error, Result};
 
 /// What a service is made of.
 #[derive(Debug)]
@@ -29,6 +32,9 @@ pub(crate) struct Plan {
     pub(crate) routes: Vec<Route>,
     pub(crate) options: Options,
     pub(crate) endpoint: Option<EndpointPlan>,
+    /// The key of the integrations that the store may hold.
+    pub(crate) key: KeyArgs,
+    pub(crate) environment: Environment,
 }
 
 /// A store, an engine on it, and a server before it if it listens.
@@ -99,11 +105,13 @@ impl Service {
         };
         let owned = data::own(plan.data).await?;
         let store: Arc<dyn Store> = owned.store.clone();
+        let integrations = integrations::of(Arc::clone(&store), owned.directory.path(), &plan.key, &plan.environment)?;
         let metrics = Metrics::default();
         let counted = metrics.clone();
         let indexer =
             Indexer::new().with_cache(store.layer_cache()).with_progress(move |progress| counted.index(progress));
-        let mut builder = Engine::builder(store, Arc::new(indexer)).with_options(plan.options);
+        let mut builder =
+            Engine::builder(store, Arc::new(indexer)).with_options(plan.options).with_integrations(integrations);
         for watch in plan.watches {
             builder = builder.with_watch(watch);
         }
@@ -119,6 +127,16 @@ impl Service {
             _ => None,
         };
         Ok(Self { owned, engine, endpoint })
+    }
+
+    /// Whether there is anything to watch: by the configuration, or an integration.
+    ///
+    /// # Errors
+    ///
+    /// If the store cannot be read.
+    pub(crate) async fn has_work(&self) -> Result<bool> {
+        let integrations = self.owned.store.integrations(IncludeRemoved::No).await?;
+        Ok(!integrations.is_empty() || self.engine.watches().next().is_some())
     }
 
     #[cfg(feature = "demo")]

@@ -14,10 +14,11 @@ use supercargo_engine::{Options, Summary};
 
 use crate::config::{Config, Table};
 use crate::credentials::Credentials;
+use crate::integrations::KeyArgs;
 use crate::service::{EndpointPlan, Plan, Service, Surroundings};
 use crate::signals::{Signals, Stop};
 use crate::sinks::{SinkConfig, Sinks};
-use crate::{Environment, Error, Exit, Output, Result, cli, telemetry};
+use crate::{Environment, Error, Exit, Output, Result, cli, data, telemetry};
 use args::{ScopeArgs, ServerArgs, ServerCommand, WatchArgs};
 use scope::Scope;
 
@@ -33,6 +34,7 @@ pub fn watch(args: impl IntoIterator<Item = OsString>, environment: &Environment
             data: args.data.directory(environment)?,
             interval: args.interval,
             make_secrets: false,
+            key: &args.key,
         };
         let (org, tables) = (args.org.as_deref(), sink_tables(&config));
         let sinks = Sinks::read(&args.sinks, org, args.sbom.is_set(), tables, environment);
@@ -46,7 +48,11 @@ pub fn watch(args: impl IntoIterator<Item = OsString>, environment: &Environment
         if args.dry_run.is_set() {
             tracing::info!("dry run: images are indexed, and nothing is delivered elsewhere");
         }
-        cli::block_on(serve(plan, args.once))
+        // A watcher without anything to watch was started by mistake; a server waits for what will be connected.
+        if plan.watches.is_empty() && !data::is_there(&plan.data) {
+            return Err(nothing_to_watch());
+        }
+        cli::block_on(serve(plan, Need::Work, args.once))
     })
 }
 
@@ -62,13 +68,14 @@ pub fn server(args: impl IntoIterator<Item = OsString>, environment: &Environmen
             data: args.data.directory(environment)?,
             interval: args.interval,
             make_secrets: args.print_endpoints,
+            key: &args.key,
         };
         if args.print_endpoints {
             let (_, _, endpoint) = flags.read(environment)?;
             return endpoints::print(endpoint.as_ref(), &args, output);
         }
         let sinks = Sinks::read(&args.sinks, None, true, sink_tables(&config), environment);
-        cli::block_on(serve(flags.plan(sinks, environment)?, false))
+        cli::block_on(serve(flags.plan(sinks, environment)?, Need::Nothing, false))
     })
 }
 
@@ -83,6 +90,7 @@ pub(crate) fn check(args: &ServerCommand, config: &Config, environment: &Environ
         data: args.data.directory(environment)?,
         interval: args.interval,
         make_secrets: false,
+        key: &args.key,
     };
     flags.plan(Sinks::read(&args.sinks, None, true, sink_tables(config), environment), environment)?;
     Ok(())
@@ -108,6 +116,7 @@ struct Flags<'a> {
     data: PathBuf,
     interval: u64,
     make_secrets: bool,
+    key: &'a KeyArgs,
 }
 
 impl Flags<'_> {
@@ -157,15 +166,33 @@ impl Flags<'_> {
             sweep: Duration::from_secs(self.scope.tag_sweep),
             ..Options::default()
         };
-        Ok(Plan { data: self.data, watches, routes, options, endpoint })
+        let (key, environment) = (self.key.clone(), environment.clone());
+        Ok(Plan { data: self.data, watches, routes, options, endpoint, key, environment })
     }
 }
 
+/// What there has to be to be watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Need {
+    /// A registry, or an integration.
+    Work,
+    /// It may come later.
+    Nothing,
+}
+
+fn nothing_to_watch() -> Error {
+    let told = "nothing to watch: name a --registry or a --repository, or connect one: supercargo integration create";
+    Error::usage(vec![told.to_owned()])
+}
+
 /// Runs the service until a signal ends it, or once.
-async fn serve(plan: Plan, once: bool) -> Result<Exit> {
+async fn serve(plan: Plan, need: Need, once: bool) -> Result<Exit> {
     let mut signals = Signals::listen()?;
     let stop = Stop::new();
     let service = Service::open(plan).await?;
+    if need == Need::Work && !service.has_work().await? {
+        return Err(nothing_to_watch());
+    }
     service.announce();
     let running = async {
         if once {

@@ -10,9 +10,11 @@ use tokio::sync::broadcast;
 
 use crate::health::Health;
 use crate::intake::{Batcher, Inbox};
+use crate::integration::{Integrations, Tracking};
 use crate::monitor::Monitor;
 use crate::run::{Mode, drive};
 use crate::shared::{Flights, Shared};
+use crate::watches::Watches;
 use crate::{
     Clock, Documents, Error, ErrorKind, ImageIndexer, Intake, Options, Progress, PublicDocuments, Puller, Result,
     Route, Status, Summary, SystemClock, Watch,
@@ -37,6 +39,7 @@ impl Engine {
             clock: Arc::new(SystemClock),
             documents: Arc::new(PublicDocuments::default()),
             pullers: Vec::new(),
+            integrations: None,
         }
     }
 
@@ -84,9 +87,27 @@ impl Engine {
         &self.shared.store
     }
 
-    /// What it watches, by the name of the registry.
-    pub fn watches(&self) -> impl Iterator<Item = &Watch> {
-        self.shared.watches.values().map(AsRef::as_ref)
+    /// What it watches now, by the name of the registry.
+    pub fn watches(&self) -> impl Iterator<Item = Arc<Watch>> {
+        let watches: Vec<Arc<Watch>> = self.shared.watches.all().values().cloned().collect();
+        watches.into_iter()
+    }
+
+    /// Watches this from now on, in place of what was watched of the same registry. An engine that runs begins with a
+    /// pass over it; jobs that are under way end as they began.
+    pub fn begin_watch(&self, watch: Watch) {
+        self.shared.begin_watch(watch);
+    }
+
+    /// Watches nothing of `registry` any more; says whether something was. An engine that runs stops its passes and
+    /// its jobs. What is in the queue is left there, for whoever watches the registry next.
+    pub fn end_watch(&self, registry: &str) -> bool {
+        self.shared.end_watch(registry)
+    }
+
+    /// The integrations that it watches, if it watches any.
+    pub fn integrations(&self) -> Option<&Integrations> {
+        self.shared.integrations.as_ref()
     }
 
     /// Where it delivers.
@@ -134,6 +155,7 @@ pub struct EngineBuilder {
     clock: Arc<dyn Clock>,
     documents: Arc<dyn Documents>,
     pullers: Vec<Arc<Puller>>,
+    integrations: Option<Integrations>,
 }
 
 impl EngineBuilder {
@@ -179,6 +201,13 @@ impl EngineBuilder {
         self
     }
 
+    /// Watches what these say, too, as they come, change and go. They are those of the engine's own store.
+    #[must_use]
+    pub fn with_integrations(mut self, integrations: Integrations) -> Self {
+        self.integrations = Some(integrations);
+        self
+    }
+
     /// The engine. An engine without watches is fine: it works on what the store holds for nobody, and takes no
     /// events.
     ///
@@ -219,11 +248,12 @@ impl EngineBuilder {
         }
         let monitor = Monitor::new(watches.keys().map(String::as_str), &self.routes);
         let sink_health = self.routes.iter().map(|route| (route.name.clone(), Arc::default())).collect();
+        let configured = watches.keys().cloned().collect();
         let inbox = Inbox::new(Batcher::new(Arc::clone(&self.store)), self.documents);
         let shared = Shared {
             store: self.store,
             indexer: self.indexer,
-            watches,
+            watches: Watches::new(watches),
             routes: self.routes,
             sink_health,
             options: self.options,
@@ -233,6 +263,9 @@ impl EngineBuilder {
             pullers: self.pullers,
             health: Health::default(),
             flights: Flights::default(),
+            tracking: Tracking::default(),
+            integrations: self.integrations,
+            configured,
         };
         Ok(Engine { shared: Arc::new(shared), active: Arc::default() })
     }

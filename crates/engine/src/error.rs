@@ -34,6 +34,12 @@ pub enum ErrorKind {
     Overloaded,
     /// A document that decides about a delivery could not be had.
     Document,
+    /// What is sealed cannot be opened: it was sealed with another key, or changed.
+    Sealed,
+    /// There is nothing of this name.
+    NotFound,
+    /// The name or the registry is another's already.
+    Conflict,
 }
 
 impl ErrorKind {
@@ -52,6 +58,9 @@ impl ErrorKind {
             Self::Closed => "closed",
             Self::Overloaded => "overloaded",
             Self::Document => "document",
+            Self::Sealed => "sealed",
+            Self::NotFound => "not-found",
+            Self::Conflict => "conflict",
         }
     }
 }
@@ -95,8 +104,14 @@ impl Error {
     }
 
     pub(crate) fn store(operation: &str, source: supercargo_store::Error) -> Self {
+        let kind = match source.kind() {
+            supercargo_store::ErrorKind::NotFound => ErrorKind::NotFound,
+            supercargo_store::ErrorKind::Conflict => ErrorKind::Conflict,
+            supercargo_store::ErrorKind::Invalid => ErrorKind::Configuration,
+            _ => ErrorKind::Store,
+        };
         Self {
-            kind: ErrorKind::Store,
+            kind,
             message: operation.to_owned(),
             retryable: source.is_retryable(),
             retry_after: None,

@@ -53,6 +53,11 @@ impl Health {
         recovered
     }
 
+    /// Nothing is known of the registry any more: it is not watched, or in another way than before.
+    pub(crate) fn forget(&self, registry: &str) {
+        self.succeeded(registry);
+    }
+
     /// Registries to leave alone now.
     pub(crate) fn paused(&self) -> Vec<String> {
         let now = Instant::now();

@@ -10,7 +10,8 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 use jiff::SignedDuration;
-use supercargo_events::{Answer, Reception, RegistryEvent, Request, Source, Verdict};
+use supercargo_events::{Action, Answer, Reception, RegistryEvent, Request, Source, Verdict};
+use supercargo_registry::Repository;
 use supercargo_store::{
     Accepted, Arrival, Enqueued, EventFilter, EventId, EventRecord, EventState, Lane, NewEvent, Page, Part,
     RepositoryName, TagOrDigest, Work,
@@ -99,8 +100,50 @@ impl Intake {
     /// Receives a delivery for the source that is configured as `name`: lets it be read, stores what it asks for,
     /// and returns the answer. A success in the answer means that everything is on disk.
     pub async fn receive(&self, name: &str, source: &dyn Source, request: &Request<'_>) -> Received {
-        let unavailable = |outcome| Received { answer: Answer::unavailable(), outcome, receipt: Receipt::default() };
         let reception = self.read(name, source, request).await;
+        self.take(name, request, &reception).await
+    }
+
+    /// Receives a delivery for the integration `name`, sent by `provider`. `None` if there is no such source.
+    pub async fn receive_for(&self, provider: &str, name: &str, request: &Request<'_>) -> Option<Received> {
+        let source = self.integration_source(provider, name)?;
+        let reception = self.read(name, source.as_ref(), request).await;
+        let received = self.take(name, request, &reception).await;
+        if received.outcome != "unavailable" && received.answer.status.is_success() {
+            self.heard(name, &reception.verdict);
+        }
+        Some(received)
+    }
+
+    /// What reads the deliveries of the integration `name` that `provider` sends.
+    pub fn integration_source(&self, provider: &str, name: &str) -> Option<Arc<dyn Source>> {
+        self.shared.tracking.source(provider, name)
+    }
+
+    /// What reads a stored delivery of an integration again. Of several sources, the one that understands it.
+    pub fn source_of(&self, record: &EventRecord) -> Option<Arc<dyn Source>> {
+        let now = self.shared.clock.now();
+        let mut sources = self.shared.tracking.sources(&record.event.source);
+        let understands = |source: &Arc<dyn Source>| {
+            let verdict = source.receive_trusted(&record.event.body, now).verdict;
+            !matches!(verdict, Verdict::Malformed(_) | Verdict::Rejected(_))
+        };
+        let found = sources.iter().position(understands).or((!sources.is_empty()).then_some(0))?;
+        Some(sources.swap_remove(found))
+    }
+
+    /// Tells the keeper of integrations that something authentic came.
+    fn heard(&self, name: &str, verdict: &Verdict) {
+        let notice = match verdict {
+            Verdict::Setup(notice) => Some(notice.clone()),
+            Verdict::Events(_) | Verdict::Ignored(_) | Verdict::Handshake | Verdict::Confirm(_) => None,
+            Verdict::Rejected(_) | Verdict::Malformed(_) | Verdict::Needs(_) => return,
+        };
+        self.shared.tracking.heard(name, self.shared.clock.now(), notice);
+    }
+
+    async fn take(&self, name: &str, request: &Request<'_>, reception: &Reception) -> Received {
+        let unavailable = |outcome| Received { answer: Answer::unavailable(), outcome, receipt: Receipt::default() };
         let outcome = reception.verdict.as_str();
         match &reception.verdict {
             Verdict::Rejected(reason) => {
@@ -119,11 +162,14 @@ impl Intake {
                 info!(source = name, "subscription confirmed");
             }
             // The document was not to be had: the source's own answer says what this sender needs then.
-            Verdict::Needs(_) => return Received { answer: reception.answer, outcome, receipt: Receipt::default() },
+            Verdict::Needs(_) => {
+                let answer = reception.answer.clone();
+                return Received { answer, outcome, receipt: Receipt::default() };
+            }
             Verdict::Events(_) | Verdict::Handshake => {}
         }
-        match self.accept(name, request, &reception).await {
-            Ok(receipt) => Received { answer: reception.answer, outcome, receipt },
+        match self.accept(name, request, reception).await {
+            Ok(receipt) => Received { answer: reception.answer.clone(), outcome, receipt },
             Err(error) => {
                 // Every one of a burst fails alike.
                 if let Some(more) = self.shared.inbox.complaints.take(error.kind().as_str(), request.now) {
@@ -140,6 +186,17 @@ impl Intake {
     ///
     /// [`ErrorKind::Store`], [`ErrorKind::Overloaded`], [`ErrorKind::Stopping`]: the message is to be left where it is.
     pub async fn receive_trusted(&self, name: &str, source: &dyn Source, body: &[u8]) -> Result<Received> {
+        self.receive_pulled(name, source, body, false).await
+    }
+
+    /// The same; `integration` says whether the source is one of an integration's.
+    pub(crate) async fn receive_pulled(
+        &self,
+        name: &str,
+        source: &dyn Source,
+        body: &[u8],
+        integration: bool,
+    ) -> Result<Received> {
         let now = self.shared.clock.now();
         let reception = source.receive_trusted(body, now);
         let outcome = reception.verdict.as_str();
@@ -151,6 +208,9 @@ impl Intake {
         let method = http::Method::POST;
         let request = Request::new(&method, &headers, body, now);
         let receipt = self.accept(name, &request, &reception).await?;
+        if integration {
+            self.heard(name, &reception.verdict);
+        }
         Ok(Received { answer: reception.answer, outcome, receipt })
     }
 
@@ -261,12 +321,26 @@ impl Intake {
                 let (arrival, ignored) = self.arrival(&kept, events, &reception.remarks);
                 let registry = arrival.event.registry.clone();
                 self.store(arrival, ignored, &mut receipt).await?;
+                self.find(events).await;
                 if let Some(registry) = registry {
                     self.shared.monitor.registry(&registry, |status| status.last_event = Some(request.now));
                 }
             }
         }
         Ok(receipt)
+    }
+
+    /// Takes up repositories that integrations had not heard of.
+    async fn find(&self, events: &[RegistryEvent]) {
+        for event in events.iter().filter(|event| matches!(event.action, Action::Pushed | Action::Refresh)) {
+            let Ok(watch) = plan::watch(&self.shared, event.host.as_deref()) else { continue };
+            let Some(enablement) = &watch.enablement else { continue };
+            let Ok(repository) = event.repository.parse::<Repository>() else { continue };
+            if !enablement.is_known(&repository) && watch.chooses(&repository) {
+                // What is in it was pushed just now, as far as anybody knows.
+                self.shared.found(enablement, [&repository], false).await;
+            }
+        }
     }
 
     /// Asks for a look at a tag, a manifest or a whole repository, as urgently as a push.

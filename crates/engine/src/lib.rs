@@ -9,6 +9,7 @@
 //! - [`Engine::run`] runs until it is told to stop, [`Engine::run_until_idle`] until there is nothing left to do.
 //! - A [`Sink`] is a place that metadata goes to; what waits for it is in the store until it has arrived.
 //! - [`Engine::intake`] takes deliveries: stored first, answered then.
+//! - [`integration`] is about registries that are connected, changed and removed while it runs.
 //! - [`Engine::status`] and [`Engine::progress`] tell how it goes.
 //!
 //! This is the only crate that spawns tasks. Everything that may fail for one image fails for that image: a job
@@ -52,6 +53,7 @@ mod failure;
 mod health;
 mod indexing;
 mod intake;
+pub mod integration;
 mod job;
 mod monitor;
 mod options;
@@ -62,6 +64,7 @@ mod run;
 mod shared;
 pub mod sink;
 mod watch;
+mod watches;
 
 pub use backoff::Backoff;
 pub use clock::{Clock, SystemClock};

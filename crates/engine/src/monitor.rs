@@ -45,6 +45,12 @@ pub struct RegistryStatus {
     pub last_event: Option<Timestamp>,
 }
 
+impl RegistryStatus {
+    fn named(registry: &str) -> Self {
+        Self { registry: registry.to_owned(), ..Self::default() }
+    }
+}
+
 /// How a sink is doing, as this process knows it; what waits for it is in the store.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct SinkStatus {
@@ -171,10 +177,7 @@ struct State {
 
 impl Monitor {
     pub(crate) fn new<'a>(registries: impl IntoIterator<Item = &'a str>, routes: &[Route]) -> Self {
-        let registries = registries
-            .into_iter()
-            .map(|name| (name.to_owned(), RegistryStatus { registry: name.to_owned(), ..RegistryStatus::default() }))
-            .collect();
+        let registries = registries.into_iter().map(|name| (name.to_owned(), RegistryStatus::named(name))).collect();
         let sinks = routes
             .iter()
             .map(|route| {
@@ -239,6 +242,14 @@ impl Monitor {
         if let Some(status) = self.lock().registries.get_mut(name) {
             change(status);
         }
+    }
+
+    pub(crate) fn begin(&self, registry: &str) {
+        self.lock().registries.entry(registry.to_owned()).or_insert_with_key(|name| RegistryStatus::named(name));
+    }
+
+    pub(crate) fn end(&self, registry: &str) {
+        self.lock().registries.remove(registry);
     }
 
     pub(crate) fn sink(&self, name: &str, change: impl FnOnce(&mut SinkStatus)) {

@@ -37,6 +37,9 @@ pub struct Options {
     pub sweep: Duration,
     /// Repositories that a reconcile pass looks at at one time.
     pub repositories: usize,
+    /// How long after a pass found a push an event of it is still awaited, and how long before it one explains it. An
+    /// integration whose events do not come in that time is degraded.
+    pub event_patience: Duration,
     /// Requests that a reconcile pass has under way at one time for each of them while it asks what tags point at.
     pub lookups: usize,
 }
@@ -56,6 +59,7 @@ impl Default for Options {
             retention: Some(Retention::default()),
             sweep: Duration::from_secs(15 * 60),
             repositories: 4,
+            event_patience: Duration::from_secs(600),
             lookups: 4,
         }
     }

@@ -19,14 +19,22 @@ const PAUSE: Backoff = Backoff { base: Duration::from_secs(1), cap: Duration::fr
 /// A queue, and how its messages are read.
 pub struct Puller {
     name: String,
-    source: Box<dyn Source>,
+    source: Arc<dyn Source>,
     queue: Arc<dyn PullSource>,
+    /// Its messages are an integration's, which is to hear of them.
+    integration: bool,
 }
 
 impl Puller {
     /// Messages of `queue` that `source` reads, under `name`.
     pub fn new(name: impl Into<String>, source: Box<dyn Source>, queue: Arc<dyn PullSource>) -> Self {
-        Self { name: name.into(), source, queue }
+        Self { name: name.into(), source: Arc::from(source), queue, integration: false }
+    }
+
+    /// The same queue for the integration of this name.
+    pub(crate) fn for_integration(&self, name: &str) -> Self {
+        let (source, queue) = (Arc::clone(&self.source), Arc::clone(&self.queue));
+        Self { name: name.to_owned(), source, queue, integration: true }
     }
 }
 
@@ -83,7 +91,7 @@ async fn round(intake: &Intake, puller: &Puller) -> Result<(), PullError> {
 /// Stores the messages; those that were.
 async fn store(intake: &Intake, puller: &Puller, messages: &[Message]) -> Vec<Message> {
     let one = async |message: &Message| match intake
-        .receive_trusted(&puller.name, puller.source.as_ref(), &message.body)
+        .receive_pulled(&puller.name, puller.source.as_ref(), &message.body, puller.integration)
         .await
     {
         Ok(_) => Some(message.clone()),

@@ -21,6 +21,7 @@ use tracing::{debug, error, info, warn};
 use self::look::Turn;
 pub(crate) use self::repository::{Intent, Passed, RepositoryPass};
 use crate::failure::{Blame, Class, Trouble, chain};
+use crate::integration::{Enablement, Found};
 use crate::run::revive;
 use crate::shared::{Shared, away};
 use crate::{LastError, PassSummary, Progress, Watch};
@@ -112,6 +113,9 @@ impl Reconciler {
         self.number += 1;
         match self.pass().await {
             Ok((summary, unlisted)) => {
+                // What was pushed while nobody looked may have been told to nobody.
+                let tells = !self.first && self.failures == 0 && summary.changed > summary.noted;
+                let found = if tells { Found::Pushes } else { Found::Nothing };
                 self.first = false;
                 self.begun.get_or_insert_with(|| shared.clock.now());
                 self.failures = 0;
@@ -121,7 +125,7 @@ impl Reconciler {
                     error!(registry = host, error = chain(&error), "dead letters not tried again");
                 }
                 match unlisted {
-                    None => self.went_through(summary).await,
+                    None => self.went_through(summary, found).await,
                     Some(trouble) => self.not_listed(summary, trouble).await,
                 }
             }
@@ -138,9 +142,12 @@ impl Reconciler {
         }
     }
 
-    async fn went_through(&self, summary: PassSummary) {
+    async fn went_through(&self, summary: PassSummary, found: Found) {
         let (host, monitor) = (self.watch.host().to_owned(), &self.shared.monitor);
         let now = self.shared.clock.now();
+        if self.watch.enablement.is_some() {
+            self.shared.tracking.polled(&host, now, found);
+        }
         monitor.registry(&host, |status| {
             status.last_reconcile = Some(now);
             status.last_pass = Some(summary);
@@ -210,6 +217,9 @@ impl Reconciler {
                         self.shared.store.apply(std::mem::take(&mut seen)).await?;
                     }
                     self.pending.remove(&repository);
+                    if let Some(enablement) = &self.watch.enablement {
+                        enablement.begun(&repository);
+                    }
                     if self.troubled.remove(&repository) {
                         self.show(&repository, OnDead::Revive).await;
                     }
@@ -269,8 +279,19 @@ impl Reconciler {
                 Err(trouble) => unlisted = Some(trouble),
             }
         }
+        let mut repositories: BTreeSet<Repository> = BTreeSet::new();
+        if let Some(enablement) = &self.watch.enablement {
+            let chosen = self.listed.iter().flatten().filter(|repository| self.watch.chooses(repository));
+            // What is there when the watch begins was there before; what comes later was made by a push.
+            self.shared.found(enablement, chosen, self.first && !self.before.reconciled).await;
+            let enabled = self.enabled(enablement).await?;
+            repositories.extend(enabled.iter().filter_map(|name| name.parse().ok()));
+            repositories.retain(|repository| self.watch.has_repository(repository));
+            // Whoever names repositories knows that the registry does not list.
+            unlisted = unlisted.filter(|_| !enablement.has_named());
+        }
         let listed = self.listed.iter().flatten().filter(|repository| self.watch.has_repository(repository));
-        let mut repositories: BTreeSet<Repository> = listed.cloned().collect();
+        repositories.extend(listed.cloned());
         let known = known_repositories(&self.shared, self.watch.host(), Presence::Present).await?;
         repositories.extend(
             known
@@ -281,7 +302,19 @@ impl Reconciler {
         Ok((repositories, unlisted))
     }
 
+    /// Those that are enabled, be they listed or not, but for those that the registry has said to be gone.
+    async fn enabled(&self, enablement: &Enablement) -> Result<Vec<String>, Trouble> {
+        let mut gone = known_repositories(&self.shared, self.watch.host(), Presence::Any).await?;
+        for present in known_repositories(&self.shared, self.watch.host(), Presence::Present).await? {
+            gone.remove(&present);
+        }
+        Ok(enablement.enabled().into_iter().filter(|name| !gone.contains(name)).collect())
+    }
+
     fn intent(&self, repository: &Repository) -> Intent {
+        if let Some(enablement) = &self.watch.enablement {
+            return Intent::of(enablement, repository, Lane::Reconcile, self.turn());
+        }
         // Seen for the first time, and not because somebody has just made it: in the first pass ever, or because the
         // configuration names it since the last run.
         let begins_now = self.first
@@ -294,6 +327,7 @@ impl Reconciler {
             // Without `all_images`, what was there before the watch began is only noted.
             note_only: begins && !self.watch.all_images,
             complete: self.first && self.watch.all_images,
+            take: false,
             turn: self.turn(),
         }
     }

@@ -18,10 +18,12 @@ use self::start::Start;
 pub(crate) use self::start::revive;
 use crate::delivery::{Courier, Phase};
 use crate::failure::{Trouble, chain};
+use crate::integration::Keeper;
 use crate::job;
 use crate::pull::pull;
 use crate::reconcile::Reconciler;
 use crate::shared::Shared;
+use crate::watches::Snapshot;
 use crate::{LastError, Progress, Result, RunningJob, SinkStatus, Summary, Undelivered, Unreached};
 
 /// How a run ends.
@@ -37,15 +39,19 @@ pub(crate) enum Mode {
 const UPKEEP: Duration = Duration::from_secs(3600);
 
 pub(crate) async fn drive(shared: &Arc<Shared>, mode: Mode, shutdown: impl Future<Output = ()>) -> Result<Summary> {
+    let mut keeper = shared.integrations.clone().map(|integrations| Keeper::new(shared, integrations));
+    if let Some(keeper) = &mut keeper {
+        keeper.look().await;
+    }
     let start = Start::read(shared).await?;
     shared.monitor.set_accepting(true);
     shared.monitor.set_running(true);
-    let (registries, sinks) = (shared.watches.len(), shared.routes.len());
+    let (registries, sinks) = (shared.watches.all().len(), shared.routes.len());
     info!(registries, sinks, workers = shared.options.workers, "engine started");
     let mut dispatcher = Dispatcher::new(Arc::clone(shared), mode, start);
     let mut couriers = Couriers::start(shared);
     let mut shutdown = pin!(shutdown);
-    let idle = dispatcher.run(shutdown.as_mut(), &couriers).await;
+    let idle = dispatcher.run(shutdown.as_mut(), &couriers, keeper).await;
     // What was indexed to the very end is to be delivered, too.
     let idle = couriers.end(idle, shutdown).await;
     shared.monitor.set_accepting(false);
@@ -133,9 +139,10 @@ impl Couriers {
 struct Dispatcher {
     shared: Arc<Shared>,
     mode: Mode,
-    /// Reconcile passes, by the registry's name.
+    /// What is worked for: the watches as they were when they were last looked at.
+    watched: Snapshot,
     passes: JoinSet<()>,
-    pass_names: HashMap<task::Id, String>,
+    pass_tasks: HashMap<task::Id, Pass>,
     start: Start,
     jobs: JoinSet<()>,
     running: HashMap<task::Id, Running>,
@@ -143,6 +150,12 @@ struct Dispatcher {
     foreign: HashSet<String>,
     /// There may be something to claim.
     look: bool,
+}
+
+/// The task that makes the passes over a registry.
+struct Pass {
+    registry: String,
+    handle: AbortHandle,
 }
 
 struct Running {
@@ -155,10 +168,11 @@ struct Running {
 impl Dispatcher {
     fn new(shared: Arc<Shared>, mode: Mode, mut start: Start) -> Self {
         Self {
+            watched: Arc::clone(&start.watched),
             shared,
             mode,
             passes: JoinSet::new(),
-            pass_names: HashMap::new(),
+            pass_tasks: HashMap::new(),
             foreign: std::mem::take(&mut start.foreign),
             start,
             jobs: JoinSet::new(),
@@ -168,19 +182,30 @@ impl Dispatcher {
     }
 
     /// Runs; says whether it ended because there was nothing left to do.
-    async fn run(&mut self, mut shutdown: Pin<&mut impl Future<Output = ()>>, couriers: &Couriers) -> bool {
+    async fn run(
+        &mut self,
+        mut shutdown: Pin<&mut impl Future<Output = ()>>,
+        couriers: &Couriers,
+        keeper: Option<Keeper>,
+    ) -> bool {
         let shared = Arc::clone(&self.shared);
         let mut heartbeat = tokio::time::interval(shared.options.lease / 3);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut deadline: Option<Instant> = None;
-        let hosts: Vec<String> = shared.watches.keys().cloned().collect();
-        for host in hosts {
-            self.reconcile(&host, Duration::ZERO);
+        let mut changed = shared.watches.subscribe();
+        for registry in Arc::clone(&self.watched).keys() {
+            self.reconcile(registry, Duration::ZERO);
         }
+        // What came or went since the start was read.
+        self.follow().await;
         // Ends with this function, whichever way that ends.
         let mut chores = JoinSet::new();
         if let (Mode::Forever, Some(retention)) = (self.mode, shared.options.retention.clone()) {
             chores.spawn(upkeep(Arc::clone(&shared), retention));
+        }
+        // Dropped at the end of a run that makes one pass, which is about what there is at its beginning.
+        if let (Mode::Forever, Some(keeper)) = (self.mode, keeper) {
+            chores.spawn(keeper.keep());
         }
         // A set of its own: it ends with the intake, and what it left unacknowledged comes again.
         let mut pullers = JoinSet::new();
@@ -209,6 +234,8 @@ impl Dispatcher {
                     self.passes.abort_all();
                     couriers.stop();
                     pullers.abort_all();
+                    // The keeper among them, with the queues of integrations.
+                    chores.abort_all();
                     deadline = Some(Instant::now() + shared.options.grace);
                 }
                 () = until(deadline), if stopping => {
@@ -219,6 +246,7 @@ impl Dispatcher {
                 Some(ended) = self.passes.join_next_with_id() => self.pass_ended(ended, stopping),
                 _ = heartbeat.tick() => self.heartbeat().await,
                 () = shared.health.wait_for_recovery() => self.look = true,
+                Ok(()) = changed.changed(), if !stopping => self.follow().await,
                 () = hint(&shared), if claims => self.look = true,
             }
         }
@@ -230,7 +258,7 @@ impl Dispatcher {
 
     /// Starts the passes over a registry, after a while.
     fn reconcile(&mut self, host: &str, after: Duration) {
-        let Some(watch) = self.shared.watch(host).cloned() else { return };
+        let Some(watch) = self.shared.watch(host) else { return };
         let before = self.start.before(host);
         let mut reconciler = Reconciler::new(Arc::clone(&self.shared), watch, before);
         let mode = self.mode;
@@ -241,7 +269,47 @@ impl Dispatcher {
                 Mode::UntilIdle => reconciler.once().await,
             }
         });
-        self.pass_names.insert(handle.id(), host.to_owned());
+        self.pass_tasks.insert(handle.id(), Pass { registry: host.to_owned(), handle });
+    }
+
+    /// Begins with what is watched since the last look, and ends what is watched no more, or otherwise.
+    async fn follow(&mut self) {
+        let now = self.shared.watches.all();
+        let before = std::mem::replace(&mut self.watched, Arc::clone(&now));
+        let is_as_before = |registry: &String| match (before.get(registry), now.get(registry)) {
+            (Some(before), Some(now)) => Arc::ptr_eq(before, now),
+            _ => false,
+        };
+        for registry in before.keys().filter(|registry| !is_as_before(registry)) {
+            self.stop_passes(registry);
+            if !now.contains_key(registry) {
+                self.foreign.insert(registry.clone());
+                self.stop_jobs(registry);
+            }
+        }
+        for registry in now.keys().filter(|registry| !is_as_before(registry)) {
+            self.foreign.remove(registry);
+            self.look = true;
+            if let Err(error) = self.start.learn(&self.shared, registry).await {
+                // What is there is known by its digest all the same.
+                warn!(registry, error = chain(&error), "store not read for a registry that is watched now");
+            }
+            self.reconcile(registry, Duration::ZERO);
+        }
+    }
+
+    fn stop_passes(&mut self, registry: &str) {
+        for pass in self.pass_tasks.values().filter(|pass| pass.registry == registry) {
+            // A pass holds nothing that could be lost.
+            pass.handle.abort();
+        }
+    }
+
+    /// Stops the jobs of a registry; they are given back when they have ended.
+    fn stop_jobs(&mut self, registry: &str) {
+        for running in self.running.values().filter(|running| running.job.work.repository().registry == registry) {
+            running.handle.abort();
+        }
     }
 
     fn pass_ended(&mut self, ended: Result<(task::Id, ()), JoinError>, stopping: bool) {
@@ -250,14 +318,15 @@ impl Dispatcher {
             Err(error) => (error.id(), error.try_into_panic().ok()),
         };
         self.look = true;
-        let Some(host) = self.pass_names.remove(&id) else { return };
+        let Some(Pass { registry: host, .. }) = self.pass_tasks.remove(&id) else { return };
         let Some(payload) = panic else { return };
         let trouble = Trouble::panic(payload.as_ref());
         error!(registry = host, reason = %trouble.reason, "reconcile pass panicked");
         let error = LastError { at: self.shared.clock.now(), reason: trouble.reason };
         self.shared.monitor.registry(&host, |status| status.last_error = Some(error));
         self.shared.monitor.count(|counters| counters.failed_passes += 1);
-        if self.mode == Mode::Forever && !stopping {
+        let is_replaced = self.pass_tasks.values().any(|pass| pass.registry == host);
+        if self.mode == Mode::Forever && !stopping && !is_replaced {
             self.start.passed(&self.shared, &host);
             self.reconcile(&host, self.shared.options.interval);
         }
@@ -294,7 +363,7 @@ impl Dispatcher {
 
     async fn begin(&mut self, job: Job) {
         let registry = &job.work.repository().registry;
-        let Some(watch) = self.shared.watch(registry).cloned() else {
+        let Some(watch) = self.shared.watch(registry) else {
             warn!(registry, "job of a registry that is not watched left alone");
             self.foreign.insert(registry.clone());
             self.release(&job).await;
@@ -327,13 +396,14 @@ impl Dispatcher {
         };
         let Some(running) = self.running.remove(&id) else { return };
         self.shared.monitor.ended(running.job.lease);
-        let Some(payload) = error.and_then(|error| error.try_into_panic().ok()) else { return };
-        if running.lost {
-            return;
-        }
-        let Some(watch) = self.shared.watch(&running.job.work.repository().registry) else { return };
+        let Some(error) = error.filter(|_| !running.lost) else { return };
+        let watch = self.shared.watch(&running.job.work.repository().registry);
+        let (Ok(payload), Some(watch)) = (error.try_into_panic(), watch) else {
+            // Stopped, because its registry is watched no more.
+            return self.release(&running.job).await;
+        };
         let patient = self.mode == Mode::Forever;
-        job::fail(&self.shared, watch, &running.job, &Trouble::panic(payload.as_ref()), patient).await;
+        job::fail(&self.shared, &watch, &running.job, &Trouble::panic(payload.as_ref()), patient).await;
     }
 
     async fn heartbeat(&mut self) {
@@ -380,7 +450,7 @@ impl Dispatcher {
         if self.mode != Mode::UntilIdle || self.look || !self.passes.is_empty() || !self.running.is_empty() {
             return false;
         }
-        for registry in self.shared.watches.keys() {
+        for registry in self.watched.keys() {
             for state in [JobState::Queued, JobState::Running] {
                 let filter = JobFilter { state: Some(state), registry: Some(registry.clone()) };
                 match self.shared.store.jobs(&filter, &Page::first(1)).await {

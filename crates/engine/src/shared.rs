@@ -1,6 +1,6 @@
 //! What all parts of an engine share.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -8,23 +8,25 @@ use serde_json::json;
 use supercargo_registry::index::Digest;
 use supercargo_registry::{ErrorKind as Kind, Repository};
 use supercargo_store::{
-    Change, DeliveryKind, Lane, NewDelivery, NewJob, Page, PlaceFilter, Reason, RepositoryName, Store, TagOrDigest,
-    TagState, Work,
+    Actor, Change, DeliveryKind, Lane, NewDelivery, NewJob, Page, PlaceFilter, Reason, RepositoryName,
+    RepositoryOrigin, Store, TagOrDigest, TagState, Work,
 };
 use tokio::sync::OwnedMutexGuard;
 use tracing::{debug, info, warn};
 
 use crate::delivery::SinkHealth;
-use crate::failure::{Blame, Class, Trouble};
+use crate::failure::{Blame, Class, Trouble, chain};
 use crate::health::Health;
 use crate::intake::Inbox;
+use crate::integration::{Enablement, Integrations, Tracking};
 use crate::monitor::Monitor;
+use crate::watches::Watches;
 use crate::{Clock, ImageIndexer, LastError, Options, Progress, Puller, Route, Watch};
 
 pub(crate) struct Shared {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) indexer: Arc<dyn ImageIndexer>,
-    pub(crate) watches: BTreeMap<String, Arc<Watch>>,
+    pub(crate) watches: Watches,
     pub(crate) routes: Vec<Route>,
     pub(crate) sink_health: HashMap<String, Arc<SinkHealth>>,
     pub(crate) options: Options,
@@ -34,11 +36,54 @@ pub(crate) struct Shared {
     pub(crate) pullers: Vec<Arc<Puller>>,
     pub(crate) health: Health,
     pub(crate) flights: Flights,
+    pub(crate) tracking: Tracking,
+    pub(crate) integrations: Option<Integrations>,
+    /// Registries that are watched whatever integrations there are.
+    pub(crate) configured: HashSet<String>,
 }
 
 impl Shared {
-    pub(crate) fn watch(&self, registry: &str) -> Option<&Arc<Watch>> {
+    pub(crate) fn watch(&self, registry: &str) -> Option<Arc<Watch>> {
         self.watches.get(registry)
+    }
+
+    pub(crate) fn begin_watch(&self, watch: Watch) {
+        let registry = watch.host().to_owned();
+        self.monitor.begin(&registry);
+        let before = self.watches.begin(watch);
+        // What it was left alone for may be what has just been changed, such as a password.
+        self.health.forget(&registry);
+        info!(registry, again = before.is_some(), "registry watched");
+    }
+
+    pub(crate) fn end_watch(&self, registry: &str) -> bool {
+        let found = self.watches.end(registry);
+        self.health.forget(registry);
+        self.monitor.end(registry);
+        if found {
+            info!(registry, "registry watched no more");
+        }
+        found
+    }
+
+    /// Shows repositories of an integration that had not been heard of. `begins`: they were there before the watch began.
+    pub(crate) async fn found<'a>(
+        &self,
+        enablement: &Enablement,
+        repositories: impl IntoIterator<Item = &'a Repository>,
+        begins: bool,
+    ) {
+        let found = enablement.find(repositories, begins);
+        if found.is_empty() {
+            return;
+        }
+        let actor = Actor::supercargo();
+        let stored = self.store.set_repositories(enablement.id(), found.clone(), RepositoryOrigin::Found, &actor);
+        if let Err(error) = stored.await {
+            // They are found again.
+            warn!(error = chain(&error), "repositories that were found not recorded");
+            enablement.forget(&found);
+        }
     }
 
     pub(crate) fn job(&self, work: Work, lane: Lane) -> NewJob {

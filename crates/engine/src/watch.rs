@@ -4,9 +4,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use regex::Regex;
+use supercargo_registry::index::Platform;
 use supercargo_registry::{Registry, Repository, TagName};
 use supercargo_store::RepositoryName;
 
+use crate::integration::Enablement;
 use crate::{Error, ErrorKind, Result};
 
 /// A choice of repositories by their names, such as a filter of globs.
@@ -24,10 +26,14 @@ pub struct Watch {
     pub filter: Option<RepositoryPredicate>,
     /// The tags.
     pub tags: TagPatterns,
+    /// Of an index, the images of these platforms; empty for all of them.
+    pub platforms: Vec<Platform>,
     /// Index what is there already, not only what is pushed from now on.
     pub all_images: bool,
     /// List the registry's repositories in every pass, and not only in the first.
     pub refresh_registry: bool,
+    /// Which repositories are enabled, if somebody chooses among them one by one: those of an integration.
+    pub enablement: Option<Arc<Enablement>>,
 }
 
 impl Watch {
@@ -38,8 +44,10 @@ impl Watch {
             repositories: Vec::new(),
             filter: None,
             tags: TagPatterns::default(),
+            platforms: Vec::new(),
             all_images: false,
             refresh_registry: false,
+            enablement: None,
         }
     }
 
@@ -50,8 +58,31 @@ impl Watch {
 
     /// Whether `repository` is watched.
     pub fn has_repository(&self, repository: &Repository) -> bool {
+        self.chooses(repository) && self.enablement.as_ref().is_none_or(|enablement| enablement.is_enabled(repository))
+    }
+
+    /// The same, be it enabled or not.
+    pub(crate) fn chooses(&self, repository: &Repository) -> bool {
         (self.repositories.is_empty() || self.repositories.contains(repository))
             && self.filter.as_ref().is_none_or(|filter| filter(repository))
+    }
+
+    /// Why `repository` is not watched; `None` if it is.
+    pub(crate) fn refusal(&self, repository: &Repository) -> Option<String> {
+        if !self.chooses(repository) {
+            return Some(format!("repository {repository} is not watched"));
+        }
+        self.enablement.as_ref().and_then(|enablement| enablement.refusal(repository))
+    }
+
+    /// Whether an image of an index is wanted. One whose platform the index does not name is.
+    pub(crate) fn has_platform(&self, platform: Option<&Platform>) -> bool {
+        let Some(platform) = platform.filter(|_| !self.platforms.is_empty()) else { return true };
+        self.platforms.iter().any(|wanted| {
+            wanted.os == platform.os
+                && wanted.architecture == platform.architecture
+                && (wanted.variant.is_none() || wanted.variant == platform.variant)
+        })
     }
 
     /// Whether `tag` is watched. Tags by which tools attach signatures and the like never are.
@@ -72,7 +103,9 @@ impl fmt::Debug for Watch {
             .field("filter", &self.filter.is_some())
             .field("tags", &self.tags)
             .field("all_images", &self.all_images)
+            .field("platforms", &self.platforms)
             .field("refresh_registry", &self.refresh_registry)
+            .field("enablement", &self.enablement)
             .finish()
     }
 }

@@ -16,6 +16,10 @@ pub enum ErrorKind {
     LeaseLost,
     /// There is nothing under this key.
     NotFound,
+    /// There is something under this key already.
+    Conflict,
+    /// It was changed since the caller read it: to be read and decided again.
+    Stale,
     /// The call makes no sense: the caller's mistake.
     Invalid,
     /// What is stored cannot be read back.
@@ -38,6 +42,8 @@ impl ErrorKind {
             Self::Unavailable => "unavailable",
             Self::LeaseLost => "lease-lost",
             Self::NotFound => "not-found",
+            Self::Conflict => "conflict",
+            Self::Stale => "stale",
             Self::Invalid => "invalid",
             Self::Corrupt => "corrupt",
             Self::DiskFull => "disk-full",

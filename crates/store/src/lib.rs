@@ -1,7 +1,9 @@
-//! Queue, ledger and inventory: everything supercargo must not forget.
+//! Queue, ledger, inventory and integrations: everything supercargo must not forget.
 //!
 //! [`Store`] is one trait because what it keeps is committed together: an event with the jobs it asks for, an
-//! image with its packages, its tags, its deliveries and the end of its job. [`SqliteStore`] keeps it in a file,
+//! image with its packages, its tags, its deliveries and the end of its job. Its two supertraits are there because
+//! few need them: [`IntegrationStore`] for the registries that somebody connected, [`AccessStore`] for tokens and the
+//! log of who changed what. [`SqliteStore`] keeps it in a file,
 //! [`MemoryStore`] for the length of a test; [`conformance`] is what both pass.
 //!
 //! ```
@@ -26,6 +28,8 @@
 //! # }
 //! ```
 
+mod access;
+mod audit;
 mod change;
 mod clock;
 mod codec;
@@ -33,6 +37,7 @@ pub mod conformance;
 mod directory;
 mod error;
 mod event;
+mod integration;
 mod inventory;
 mod job;
 mod ledger;
@@ -43,14 +48,21 @@ mod page;
 mod rows;
 mod sqlite;
 mod store;
+mod trail;
 mod upkeep;
 mod wake;
 
+pub use access::{NewToken, Role, Token, TokenHash, TokenId};
+pub use audit::{Actor, AuditEntry, AuditFilter, NewAuditEntry};
 pub use change::{Change, ChildKind, ManifestChild};
 pub use clock::ClockOffset;
 pub use directory::{DataDirectory, DirectoryLock};
 pub use error::{Error, ErrorKind, Result};
 pub use event::{Accepted, Arrival, Arrived, EventFilter, EventId, EventRecord, EventState, NewEvent, Part};
+pub use integration::{
+    IncludeRemoved, Integration, IntegrationId, IntegrationMove, IntegrationPolicy, IntegrationState, NewIntegration,
+    NewMove, Removal, RemovedData, RepositoryOrigin, RepositorySetting, RepositorySettingFilter, SealedAt, Selection,
+};
 pub use inventory::{
     Away, ImageFilter, ImageSummary, KnownBase, ManifestState, NameMatch, PackageLayer, PackageLocation, PackageMatch,
     PackageQuery, Place, PlaceFilter, Presence, Problem, ProblemFilter, ProblemState, RegistryState, RepositoryState,
@@ -68,5 +80,5 @@ pub use outbox::{
 };
 pub use page::{Cursor, Listing, Page};
 pub use sqlite::{SqliteOptions, SqliteStore};
-pub use store::Store;
+pub use store::{AccessStore, IntegrationStore, Store};
 pub use upkeep::{Pruned, Retention, Usage};

@@ -1,5 +1,8 @@
 //! The contract that every store keeps.
 
+mod access;
+mod integrations;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
@@ -8,6 +11,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use supercargo_index::{Digest, LayerCache};
 
+pub use self::access::AccessStore;
+pub use self::integrations::IntegrationStore;
 use crate::change::Change;
 use crate::error::Result;
 use crate::event::{Accepted, Arrival, Arrived, EventFilter, EventRecord, NewEvent};
@@ -21,7 +26,8 @@ use crate::outbox::{Delivery, DeliveryFilter, DeliveryId, DeliveryLease, Deliver
 use crate::page::{Listing, Page};
 use crate::upkeep::{Pruned, Retention, Usage};
 
-/// Queue, ledger, inventory and outbox in one place, so that what belongs together is committed together.
+/// Queue, ledger, inventory and outbox in one place, so that what belongs together is committed together; and with them
+/// what [`IntegrationStore`] and [`AccessStore`] keep.
 ///
 /// What every implementation keeps, and [`conformance`](crate::conformance) checks:
 ///
@@ -36,7 +42,7 @@ use crate::upkeep::{Pruned, Retention, Usage};
 ///   waiting, running or given up.
 /// - What the registry no longer has is kept with the time it went, and hidden unless it is asked for.
 #[async_trait]
-pub trait Store: fmt::Debug + Send + Sync {
+pub trait Store: IntegrationStore + AccessStore + fmt::Debug + Send + Sync {
     /// Keeps deliveries and enqueues their jobs, all in one transaction, in their order. What is known by its key,
     /// from the store or from earlier in the call, enqueues nothing. The answers are in the order of the arrivals.
     async fn accept_many(&self, arrivals: Vec<Arrival>) -> Result<Vec<Arrived>>;

@@ -18,6 +18,8 @@ pub struct Retention {
     pub layers: Duration,
     /// Bytes of layers to keep; the ones not used for the longest time go first.
     pub layer_bytes: u64,
+    /// The audit log and the steps of integrations, but the last of each.
+    pub audit: Duration,
 }
 
 impl Default for Retention {
@@ -30,6 +32,8 @@ impl Default for Retention {
             // Base images are rebuilt monthly at best; their layers should outlive that.
             layers: 90 * DAY,
             layer_bytes: 4 << 30,
+            // What auditors ask about is the year before, some weeks after its end.
+            audit: 400 * DAY,
         }
     }
 }
@@ -51,6 +55,8 @@ pub struct Pruned {
     pub packages: u64,
     /// Layers.
     pub layers: u64,
+    /// Lines of the audit log.
+    pub audit: u64,
 }
 
 /// What the store holds.

@@ -8,6 +8,7 @@ mod delivery_scout;
 mod dependencies;
 mod ecr;
 mod events;
+mod integrations;
 mod machinery;
 mod polling;
 mod products;

@@ -6,6 +6,7 @@ mod config;
 mod doctor;
 mod help;
 mod index;
+mod integrations;
 mod kit;
 mod programs;
 mod store;

@@ -24,8 +24,8 @@ pub(super) fn plan(shared: &Shared, event: &RegistryEvent) -> Result<Plan, Strin
     let Ok(repository) = event.repository.parse::<Repository>() else {
         return Err(format!("`{}` is no repository name", event.repository));
     };
-    if !watch.has_repository(&repository) {
-        return Err(format!("repository {repository} is not watched"));
+    if let Some(refusal) = watch.refusal(&repository) {
+        return Err(refusal);
     }
     let tag = match &event.tag {
         Some(tag) => match tag.parse::<TagName>() {
@@ -68,17 +68,17 @@ fn delay(event: &RegistryEvent, debounce: Duration) -> Duration {
 
 /// The watch for a host. An event without one can only mean the only one there is; an event that names another
 /// is not for us, and must not make us contact anybody.
-fn watch<'a>(shared: &'a Shared, host: Option<&str>) -> Result<&'a Arc<Watch>, String> {
-    let watches = &shared.watches;
+pub(super) fn watch(shared: &Shared, host: Option<&str>) -> Result<Arc<Watch>, String> {
+    let watches = shared.watches.all();
     let Some(host) = host else {
         let mut all = watches.values();
         return match (all.next(), all.next()) {
-            (Some(only), None) => Ok(only),
+            (Some(only), None) => Ok(Arc::clone(only)),
             _ => Err("it names no registry, and several are watched: name the source's registry".to_owned()),
         };
     };
     let canonical = host.parse::<RegistryHost>().map_or_else(|_| host.to_owned(), |host| host.to_string());
-    watches.get(&canonical).or_else(|| watches.get(host)).ok_or_else(|| {
+    watches.get(&canonical).or_else(|| watches.get(host)).cloned().ok_or_else(|| {
         format!("registry {canonical} is not watched; if it is another name of one that is, name the source's registry")
     })
 }

@@ -41,7 +41,7 @@ pub(super) async fn run(
     }
     outcome.changes.push(manifest_seen(name, &set));
     if is_index(&set) {
-        expand(shared, job, name, &set, &mut outcome).await?;
+        expand(shared, watch, job, name, &set, &mut outcome).await?;
         return Ok(outcome);
     }
     if let Some(unsupported) = set.unsupported.first() {
@@ -80,14 +80,16 @@ async fn gone(shared: &Shared, name: &RepositoryName, reference: &TagOrDigest) -
 /// Enqueues the images of an index that were not indexed yet: each a job, a result and a failure of its own.
 async fn expand(
     shared: &Shared,
+    watch: &Watch,
     job: &Job,
     name: &RepositoryName,
     set: &ImageSet,
     outcome: &mut Outcome,
 ) -> Result<(), Trouble> {
     let digest = set.root.digest();
-    let children: Vec<Digest> = set.images.iter().map(|image| image.descriptor.digest().clone()).collect();
-    if children.is_empty() {
+    let wanted = set.images.iter().filter(|image| watch.has_platform(image.platform.as_ref()));
+    let children: Vec<Digest> = wanted.map(|image| image.descriptor.digest().clone()).collect();
+    if set.images.is_empty() {
         refuse(shared, name, digest, "an index that lists no image", outcome);
         return Ok(());
     }
@@ -104,8 +106,8 @@ async fn expand(
         outcome.changes.push(Change::Enqueue(shared.job(work.clone(), job.lane)));
         outcome.notice(Progress::Queued { work, lane: job.lane });
     }
-    // The ledger's word for an index is that all of its images were indexed.
-    if missing == 0 {
+    // The ledger's word for an index is that all of its images were indexed, which those that are not wanted are not.
+    if missing == 0 && children.len() == set.images.len() {
         outcome.changes.push(line(shared, digest, Verdict::Indexed));
     }
     outcome.notice(Progress::Expanded { repository: name.clone(), digest: digest.clone(), images: children.len() });

@@ -34,6 +34,14 @@ impl Outcome {
 
 /// Makes one attempt. `patient` runs wait for registries that are away.
 pub(crate) async fn attempt(shared: Arc<Shared>, watch: Arc<Watch>, job: Job, patient: bool) {
+    if let Some(reason) = refusal(&watch, &job) {
+        debug!(job = %job.lease.job, reason, "job of a repository that is not enabled left undone");
+        // Nobody was asked, so this says nothing of the registry.
+        if let Err(error) = shared.store.complete(job.lease, Vec::new()).await {
+            debug!(job = %job.lease.job, %error, "job not ended, its lease will run out");
+        }
+        return;
+    }
     let result = match &job.work {
         Work::Index { repository, reference } => index::run(&shared, &watch, &job, repository, reference).await,
         Work::Refresh { repository, reference } => {
@@ -44,6 +52,12 @@ pub(crate) async fn attempt(shared: Arc<Shared>, watch: Arc<Watch>, job: Job, pa
         Ok(outcome) => complete(&shared, &watch, &job, outcome, patient).await,
         Err(trouble) => fail(&shared, &watch, &job, &trouble, patient).await,
     }
+}
+
+/// Why nothing is done about a repository that has been disabled since the job was enqueued.
+fn refusal(watch: &Watch, job: &Job) -> Option<String> {
+    let repository = job.work.repository().repository.parse().ok()?;
+    watch.enablement.as_ref()?.refusal(&repository)
 }
 
 async fn complete(shared: &Shared, watch: &Watch, job: &Job, outcome: Outcome, patient: bool) {

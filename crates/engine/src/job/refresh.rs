@@ -117,17 +117,25 @@ async fn gone(shared: &Shared, job: &Job, name: &RepositoryName, reference: &Tag
 /// All tags of a repository.
 async fn whole(shared: &Shared, watch: &Watch, job: &Job, name: &RepositoryName) -> Result<Outcome, Trouble> {
     let repository = Shared::repository(name)?;
-    let intent = Intent { lane: job.lane, ..Intent::default() };
+    let intent = match &watch.enablement {
+        Some(enablement) => Intent::of(enablement, &repository, job.lane, None),
+        None => Intent { lane: job.lane, ..Intent::default() },
+    };
     let pass = RepositoryPass::new(shared, watch, &repository, intent);
     match pass.run().await {
         Ok(passed) => {
             let mut outcome = Outcome::default();
             outcome.changes.extend(passed.seen);
+            if let Some(enablement) = &watch.enablement {
+                enablement.begun(&repository);
+            }
             Ok(outcome)
         }
         // Only a repository that somebody named is missed when it is not there.
         Err(trouble) if trouble.reason.kind == ErrorKind::NotFound.as_str() => {
-            if watch.repositories.contains(&repository) { Err(trouble.into_final()) } else { Ok(Outcome::default()) }
+            let is_begun = watch.enablement.as_ref().is_some_and(|enablement| enablement.begins(&repository));
+            let is_named = is_begun || watch.repositories.contains(&repository);
+            if is_named { Err(trouble.into_final()) } else { Ok(Outcome::default()) }
         }
         Err(trouble) => Err(trouble),
     }

@@ -10,6 +10,7 @@ use supercargo_store::{Change, Lane, OnDead, RepositoryName, TagOrDigest, Work};
 
 use super::look::{Look, Turn};
 use crate::failure::Trouble;
+use crate::integration::{Enablement, select};
 use crate::job::{is_settled, manifest_of_gone_tag};
 use crate::shared::Shared;
 use crate::{PassSummary, Progress, Watch};
@@ -29,13 +30,26 @@ pub(crate) struct Intent {
     pub(crate) note_only: bool,
     /// Look into the ledger for tags that have not changed, too.
     pub(crate) complete: bool,
+    /// Index what the selection of the integration takes in of a repository that has just been enabled.
+    pub(crate) take: bool,
     /// The pass's turn, if it does not ask for everything.
     pub(crate) turn: Option<Turn>,
 }
 
 impl Default for Intent {
     fn default() -> Self {
-        Self { lane: Lane::Reconcile, note_only: false, complete: false, turn: None }
+        Self { lane: Lane::Reconcile, note_only: false, complete: false, take: false, turn: None }
+    }
+}
+
+impl Intent {
+    /// What is done with a repository of an integration: at first its tags are taken down and its newest image is
+    /// indexed, at once because somebody waits for it; then it is looked at in `lane`.
+    pub(crate) fn of(enablement: &Enablement, repository: &Repository, lane: Lane, turn: Option<Turn>) -> Self {
+        if enablement.begins(repository) {
+            return Self { lane: Lane::Push, note_only: true, take: true, ..Self::default() };
+        }
+        Self { lane, turn, ..Self::default() }
     }
 }
 
@@ -129,6 +143,7 @@ impl<'a> RepositoryPass<'a> {
             let lacking = stored.keys().filter(|tag| !names.contains(tag.as_str()));
             missing.extend(lacking.filter_map(|tag| tag.parse::<TagName>().ok()).map(Tag::from));
         }
+        let taken = self.taken(&wanted);
         let tags = if listed.whole { wanted.len() } else { stored.len() };
         let mut summary = PassSummary { repositories: 1, tags, ..PassSummary::default() };
         if !self.intent.complete {
@@ -146,10 +161,19 @@ impl<'a> RepositoryPass<'a> {
                     Err(gone) => self.tag_gone(&gone, stored, &mut batch, &mut summary),
                 }
             }
-            self.compare(found, stored, &mut batch, &mut summary).await?;
+            self.compare(found, stored, &taken, &mut batch, &mut summary).await?;
             self.commit(batch).await?;
         }
         Ok(Passed { summary, seen: Some(Change::RepositorySeen { repository: self.name.clone() }), newest })
+    }
+
+    /// Of a repository that has just been enabled, the tags whose images are taken in.
+    fn taken(&self, tags: &[Tag]) -> HashSet<TagName> {
+        let Some(enablement) = self.watch.enablement.as_ref().filter(|_| self.intent.take) else {
+            return HashSet::new();
+        };
+        let selected = select(tags, &enablement.selection(), self.shared.clock.now());
+        selected.into_iter().map(|tag| tag.name.clone()).collect()
     }
 
     /// What tags point at, in any order: `Err` inside for those that the registry says are gone.
@@ -174,12 +198,14 @@ impl<'a> RepositoryPass<'a> {
         &self,
         found: Vec<Found>,
         stored: &HashMap<String, Digest>,
+        taken: &HashSet<TagName>,
         batch: &mut Vec<Change>,
         summary: &mut PassSummary,
     ) -> Result<(), Trouble> {
+        let is_taken = |found: &Found| taken.contains(&found.tag.name);
         let unchanged = |found: &Found| stored.get(found.tag.name.as_str()) == Some(&found.digest);
         let candidates: Vec<Found> =
-            found.into_iter().filter(|found| self.intent.complete || !unchanged(found)).collect();
+            found.into_iter().filter(|found| is_taken(found) || self.intent.complete || !unchanged(found)).collect();
         let digests: Vec<Digest> = candidates.iter().map(|found| found.digest.clone()).collect();
         let ledger = self.shared.store.ledger(self.shared.indexer.version(), &digests).await?;
         let here: HashSet<&Digest> = stored.values().collect();
@@ -198,7 +224,10 @@ impl<'a> RepositoryPass<'a> {
                 });
             }
             // What is indexed, and known in this very repository, needs its pointer moved and no more.
-            if self.intent.note_only && changed_first_time(stored, &found) {
+            if self.intent.take && !is_taken(&found) {
+                continue;
+            }
+            if self.intent.note_only && !self.intent.take && changed_first_time(stored, &found) {
                 continue;
             }
             if settled && here.contains(&found.digest) {
@@ -207,10 +236,10 @@ impl<'a> RepositoryPass<'a> {
                 }
                 continue;
             }
-            let lane = if changed { self.intent.lane } else { Lane::Backfill };
+            let lane = if changed || self.intent.take { self.intent.lane } else { Lane::Backfill };
             let work = Work::Index { repository: self.name.clone(), reference: TagOrDigest::Digest(found.digest) };
             // What was given up is tried again for something that changed, not for each pass that meets it.
-            let on_dead = if changed { OnDead::Revive } else { OnDead::Keep };
+            let on_dead = if changed || self.intent.take { OnDead::Revive } else { OnDead::Keep };
             batch.push(Change::Enqueue(self.shared.job(work.clone(), lane).with_on_dead(on_dead)));
             self.shared.monitor.tell(Progress::Queued { work, lane });
         }

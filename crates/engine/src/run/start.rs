@@ -1,6 +1,7 @@
 //! What is read and set right before a run begins.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use supercargo_registry::ErrorKind;
 use supercargo_store::{JobFilter, JobRecord, Page, Presence, Work};
@@ -8,10 +9,13 @@ use tracing::info;
 
 use crate::reconcile::{Before, known_repositories};
 use crate::shared::Shared;
+use crate::watches::Snapshot;
 use crate::{Error, Result};
 
 /// What the store knew before the run.
 pub(super) struct Start {
+    /// What is watched.
+    pub(super) watched: Snapshot,
     registries: HashMap<String, Before>,
     /// Registries of the store that are not watched.
     pub(super) foreign: HashSet<String>,
@@ -25,24 +29,31 @@ impl Start {
         if recovered > 0 {
             info!(jobs = recovered, "jobs of the last run taken up again");
         }
-        let mut registries = HashMap::new();
-        let mut foreign = HashSet::new();
+        let watched = shared.watches.all();
+        let mut start = Self { watched: Arc::clone(&watched), registries: HashMap::new(), foreign: HashSet::new() };
         for state in shared.store.registries().await.map_err(failed)? {
-            if shared.watch(&state.name).is_none() {
-                foreign.insert(state.name);
-                continue;
+            if !watched.contains_key(&state.name) {
+                start.foreign.insert(state.name);
             }
-            let mut before = Before { reconciled: state.last_reconciled.is_some(), ..Before::default() };
-            // Whether a repository is gone or not, it is not one that a new flag names for the first time.
-            before.repositories = known_repositories(shared, &state.name, Presence::Any)
-                .await
-                .map_err(|trouble| Error::new(crate::ErrorKind::Store, trouble.reason.message))?;
-            registries.insert(state.name, before);
         }
-        for registry in shared.watches.keys() {
-            revive(shared, registry).await.map_err(failed)?;
+        for registry in watched.keys() {
+            start.learn(shared, registry).await?;
         }
-        Ok(Self { registries, foreign })
+        Ok(start)
+    }
+
+    /// Looks at what the store knows of a registry that is to be watched from now on.
+    pub(super) async fn learn(&mut self, shared: &Shared, registry: &str) -> Result<()> {
+        let failed = |error| Error::store("begin to watch a registry", error);
+        let states = shared.store.registries().await.map_err(failed)?;
+        let state = states.iter().find(|state| state.name == registry);
+        // Whether a repository is gone or not, it is not one that a new flag names for the first time.
+        let repositories = known_repositories(shared, registry, Presence::Any)
+            .await
+            .map_err(|trouble| Error::new(crate::ErrorKind::Store, trouble.reason.message))?;
+        let reconciled = state.is_some_and(|state| state.last_reconciled.is_some());
+        self.registries.insert(registry.to_owned(), Before { reconciled, repositories });
+        revive(shared, registry).await.map_err(failed)
     }
 
     pub(super) fn before(&self, registry: &str) -> Before {

@@ -7,6 +7,7 @@ use supercargo_index::{
     Platform, Source,
 };
 
+use crate::audit::Actor;
 use crate::job::{Claim, Failure, Job, Lane, NewJob, Retry, Work};
 use crate::name::{Reason, RepositoryName, TagOrDigest};
 use crate::store::Store;
@@ -23,6 +24,11 @@ pub const INDEXER: &str = "1-abc";
 /// The `number`th digest.
 pub fn digest(number: u32) -> Digest {
     format!("sha256:{number:064x}").parse().expect("64 hexadecimal digits are a digest")
+}
+
+/// Somebody at the command line.
+pub fn actor() -> Actor {
+    Actor::command_line("tester")
 }
 
 /// `registry.example/name`.

@@ -17,15 +17,18 @@
 //! # });
 //! ```
 
+mod access;
 pub mod fixture;
 mod images;
 mod intake;
+mod integrations;
 mod inventory;
 mod leases;
 mod outbox;
 mod packages;
 mod problems;
 mod queue;
+mod removal;
 mod upkeep;
 
 use std::future::Future;
@@ -141,6 +144,29 @@ pub fn cases() -> Vec<(&'static str, Case)> {
             each_tag_is_a_delivery_of_its_own,
             attempts_of_one_round_are_told_apart_from_new_requests,
             outboxes_are_counted,
+        }
+        integrations::{
+            an_integration_is_as_it_was_made,
+            names_and_registries_are_had_once,
+            moves_are_kept_with_their_reasons,
+            a_move_on_what_was_true_is_refused,
+            each_change_is_seen_by_the_revision,
+            events_are_noted_now_and_then,
+            repositories_are_found_and_named,
+            steps_are_forgotten_but_the_last,
+            who_did_it_is_told,
+        }
+        removal::{
+            without_its_data,
+            with_its_data_kept,
+            a_worker_in_the_middle_writes_nothing,
+            a_last_word_of_the_watcher_is_deleted_too,
+            many_images_go,
+        }
+        access::{
+            a_token_is_found_by_its_hash,
+            a_revoked_token_is_none,
+            the_log_is_read_from_its_end,
         }
         upkeep::{
             layers_are_cached,

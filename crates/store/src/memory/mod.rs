@@ -1,8 +1,11 @@
 //! The store in memory: for tests, and for the length of a demonstration.
 
+mod access;
+mod integrations;
 mod leased;
 mod lists;
 mod prune;
+mod removal;
 mod state;
 
 use std::collections::HashMap;

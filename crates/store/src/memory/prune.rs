@@ -54,6 +54,14 @@ impl State {
         pruned.packages = (packages - self.packages.len()) as u64;
 
         pruned.layers = self.prune_layers(before(retention.layers), retention.layer_bytes);
+
+        let limit = timestamp(before(retention.audit))?;
+        pruned.audit = retain(&mut self.audit, |entry| entry.at >= limit);
+        for row in self.integrations.values_mut() {
+            let last = row.moves.pop();
+            row.moves.retain(|step| step.at >= limit);
+            row.moves.extend(last);
+        }
         Ok(pruned)
     }
 

@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use supercargo_index::{Digest, ImageMetadata};
 
+use super::access::TokenRow;
+use super::integrations::IntegrationRow;
 use super::leased::Life;
+use crate::audit::AuditEntry;
 use crate::change::{Change, ManifestChild};
 use crate::clock::{millis, timestamp};
 use crate::error::Result;
@@ -35,6 +38,10 @@ pub(super) struct State {
     pub(super) images: BTreeMap<i64, ImageRow>,
     pub(super) packages: HashMap<PackageRow, i64>,
     pub(super) layers: HashMap<supercargo_index::LayerKey, LayerRow>,
+    pub(super) integrations: BTreeMap<i64, IntegrationRow>,
+    pub(super) integrations_revision: i64,
+    pub(super) tokens: BTreeMap<i64, TokenRow>,
+    pub(super) audit: BTreeMap<i64, AuditEntry>,
 }
 
 #[derive(Debug)]

@@ -1,9 +1,11 @@
 //! The store in a SQLite file.
 
+mod access;
 mod changes;
 mod connection;
 mod events;
 mod images;
+mod integrations;
 mod inventory;
 mod layers;
 mod leased;
@@ -11,7 +13,9 @@ mod ledger;
 mod outbox;
 mod problems;
 mod queue;
+mod removal;
 mod search;
+mod settings;
 mod sql;
 mod upkeep;
 

@@ -12,7 +12,7 @@ use crate::upkeep::{Pruned, Retention, Usage};
 pub(super) async fn prune(database: &Database, retention: &Retention) -> Result<Pruned> {
     const OPERATION: &str = "prune store";
     let mut pruned = Pruned::default();
-    let Retention { events, finished, gone, layers, layer_bytes } = retention.clone();
+    let Retention { events, finished, gone, layers, layer_bytes, audit } = retention.clone();
 
     pruned.events = database
         .write(OPERATION, move |tx| {
@@ -42,6 +42,19 @@ pub(super) async fn prune(database: &Database, retention: &Retention) -> Result<
                 let limit = before(tx.now, layers);
                 let unused = delete(tx, "DELETE FROM layers WHERE used_at < ?", limit).await?;
                 Ok(unused + shrink_layers(tx, layer_bytes).await?)
+            })
+        })
+        .await?;
+    pruned.audit = database
+        .write(OPERATION, move |tx| {
+            Box::pin(async move {
+                let limit = before(tx.now, audit);
+                // The last step says how the integration came to be as it is.
+                let steps = "DELETE FROM integration_moves WHERE at < ? AND EXISTS (
+                    SELECT 1 FROM integration_moves AS later
+                    WHERE later.integration_id = integration_moves.integration_id AND later.id > integration_moves.id)";
+                delete(tx, steps, limit).await?;
+                delete(tx, "DELETE FROM audit WHERE at < ?", limit).await
             })
         })
         .await?;
@@ -91,6 +104,25 @@ async fn prune_gone(tx: &mut Tx<'_>, limit: i64) -> Result<(u64, u64, u64)> {
     .execute(tx.connection())
     .await
     .sql()?;
+    let packages = delete_orphans(tx).await?;
+    Ok((inventory, images, packages))
+}
+
+/// Removes up to `limit` images that no registry has and that were condemned, with their contents.
+pub(super) async fn delete_condemned(tx: &mut Tx<'_>, limit: i64) -> Result<u64> {
+    delete(
+        tx,
+        "DELETE FROM images WHERE id IN (
+            SELECT id FROM images WHERE last_indexed = 0
+                AND NOT EXISTS (SELECT 1 FROM manifests WHERE manifests.digest = images.digest)
+            LIMIT ?)",
+        limit,
+    )
+    .await
+}
+
+/// Removes packages and paths that no image has any more. Answers how many packages.
+pub(super) async fn delete_orphans(tx: &mut Tx<'_>) -> Result<u64> {
     let packages = sqlx::query(
         "DELETE FROM packages
         WHERE NOT EXISTS (SELECT 1 FROM image_packages WHERE image_packages.package_id = packages.id)",
@@ -105,7 +137,7 @@ async fn prune_gone(tx: &mut Tx<'_>, limit: i64) -> Result<(u64, u64, u64)> {
     .execute(tx.connection())
     .await
     .sql()?;
-    Ok((inventory, images, packages))
+    Ok(packages)
 }
 
 /// Removes the layers that were not used for the longest time until the rest fits.

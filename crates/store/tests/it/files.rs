@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use sqlx::{ConnectOptions, Connection};
 use supercargo_index::LayerKey;
-use supercargo_store::conformance::fixture::{digest, image, layer, openssl, push, repository};
+use supercargo_store::conformance::fixture::{actor, digest, image, layer, openssl, push, repository};
 use supercargo_store::{
-    Change, Claim, ClockOffset, DataDirectory, ErrorKind, PackageQuery, Page, SqliteOptions, SqliteStore, Store,
+    AccessStore, AuditFilter, Change, Claim, ClockOffset, DataDirectory, ErrorKind, EventFilter, ImageFilter,
+    IncludeRemoved, IntegrationStore, NewIntegration, PackageQuery, Page, RemovedData, SqliteOptions, SqliteStore,
+    Store,
 };
 
 fn key() -> LayerKey {
@@ -128,6 +130,63 @@ async fn a_newer_schema_is_refused() {
     let error = refused(&path).await;
     assert_eq!((error.kind(), error.is_retryable()), (ErrorKind::Schema, false));
     assert!(error.to_string().contains("a newer supercargo wrote it"), "{error}");
+}
+
+/// A database as the release before the last step of the schema left it: with an image in two registries, and an event.
+async fn before_the_last_step(path: &Path) {
+    use sqlx::migrate::{Migration, MigrationType, Migrator};
+
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations/sqlite");
+    let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
+    files.sort();
+    files.pop();
+    let migration = |file: &std::path::PathBuf| {
+        let sql = sqlx::AssertSqlSafe(std::fs::read_to_string(file).unwrap());
+        let version = file.file_name().unwrap().to_str().unwrap()[..4].parse().unwrap();
+        Migration::new(version, "old".into(), MigrationType::Simple, sqlx::SqlSafeStr::into_sql_str(sql), false)
+    };
+    let mut migrator = Migrator::with_migrations(files.iter().map(migration).collect());
+    migrator.dangerous_set_table_name("schema_migrations");
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(path).create_if_missing(true);
+    let mut plain = options.connect().await.unwrap();
+    migrator.run_direct(None, &mut plain, false).await.unwrap();
+    let (one, two) = (digest(1), digest(2));
+    let rows = format!(
+        "INSERT INTO registries (name, first_seen) VALUES ('registry.example', 1), ('other.example', 1);
+        INSERT INTO repositories (id, registry, name, first_seen, last_seen)
+            VALUES (1, 'registry.example', 'app', 1, 1), (2, 'other.example', 'app', 1, 1);
+        INSERT INTO tags (repository_id, tag, digest, first_seen, last_seen, moved_at)
+            VALUES (1, 'v1', '{one}', 1, 1, 1), (2, 'v2', '{two}', 1, 1, 1);
+        INSERT INTO manifests (repository_id, digest, first_seen, last_seen)
+            VALUES (1, '{one}', 1, 1), (1, '{two}', 1, 1), (2, '{two}', 1, 1);
+        INSERT INTO images (digest, os, architecture, size, packages, indexer, first_indexed, last_indexed)
+            VALUES ('{one}', 'linux', 'amd64', 1, 0, '1', 1, 1), ('{two}', 'linux', 'amd64', 1, 0, '1', 1, 1);
+        INSERT INTO events (source, dedupe_key, state, registry, headers, body, received_at)
+            VALUES ('main', '1', 'ignored', 'registry.example', '[]', x'00', 1)"
+    );
+    sqlx::raw_sql(sqlx::AssertSqlSafe(rows)).execute(&mut plain).await.unwrap();
+    plain.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_database_of_the_release_before_gets_integrations_and_keeps_what_it_has() {
+    let directory = tempfile::tempdir().unwrap();
+    before_the_last_step(&directory.path().join("supercargo.db")).await;
+    let store = crate::open(directory.path(), &ClockOffset::default()).await;
+    let page = Page::default();
+    assert_eq!(store.images(&ImageFilter::default(), &page).await.unwrap().items.len(), 2);
+    assert_eq!(store.events(&EventFilter::default(), &page).await.unwrap().items.len(), 1);
+    assert!(store.integrations(IncludeRemoved::Yes).await.unwrap().is_empty());
+    assert!(store.tokens().await.unwrap().is_empty());
+
+    let new = NewIntegration::new("main", "oci", "registry.example");
+    let made = store.create_integration(new, &actor()).await.unwrap();
+    let removal = store.remove_integration(made.id, RemovedData::Delete, &actor()).await.unwrap();
+    assert_eq!((removal.repositories, removal.images), (1, 1));
+    let left = store.images(&ImageFilter::default(), &page).await.unwrap().items;
+    assert_eq!(left.iter().map(|image| image.digest.clone()).collect::<Vec<_>>(), [digest(2)]);
+    assert!(store.events(&EventFilter::default(), &page).await.unwrap().items.is_empty());
+    assert_eq!(store.audit(&AuditFilter::default(), &page).await.unwrap().items.len(), 2);
 }
 
 #[tokio::test]

@@ -1,13 +1,14 @@
-//! The queue against its memory twin, over random histories.
+//! The queue, and what is deleted with a registry, against the memory twin, over random histories.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use supercargo_store::conformance::fixture::{failure, refresh};
+use supercargo_store::conformance::fixture::{actor, failure, image, openssl, refresh};
 use supercargo_store::{
-    Change, Claim, ClockOffset, Disposition, Enqueued, ErrorKind, JobFilter, JobId, JobState, Lane, Lease, MemoryStore,
-    NewJob, OnDead, Page, Retry, Store,
+    Change, Claim, ClockOffset, Disposition, Enqueued, ErrorKind, ImageFilter, IncludeRemoved, JobFilter, JobId,
+    JobState, Lane, Lease, MemoryStore, NewIntegration, NewJob, OnDead, Page, PlaceFilter, Presence, RemovedData,
+    RepositoryName, Retention, Retry, Store, TagOrDigest, Work,
 };
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -18,7 +19,7 @@ const LEASE: Duration = Duration::from_secs(3600 * 5 / 2);
 
 #[derive(Clone, Debug)]
 enum Step {
-    Enqueue { work: u8, lane: Lane, delayed: bool, max_attempts: u32, keep: bool },
+    Enqueue { work: u8, registry: u8, lane: Lane, delayed: bool, max_attempts: u32, keep: bool },
     Claim { limit: u32 },
     Heartbeat { lease: usize },
     Complete { lease: usize, follow: Option<u8> },
@@ -28,14 +29,17 @@ enum Step {
     Recover,
     Advance { hours: u32 },
     Rewind { hours: u32 },
+    Index { registry: u8, image: u8 },
+    Connect { registry: u8 },
+    Remove { registry: u8, delete: bool },
 }
 
 fn step() -> impl Strategy<Value = Step> {
     let lane = prop::sample::select(Lane::ALL.to_vec());
-    let enqueue = (0u8..4, lane, any::<bool>(), 1u32..4, any::<bool>());
+    let enqueue = (0u8..4, 0u8..2, lane, any::<bool>(), 1u32..4, any::<bool>());
     prop_oneof![
-        4 => enqueue.prop_map(|(work, lane, delayed, max_attempts, keep)| {
-            Step::Enqueue { work, lane, delayed, max_attempts, keep }
+        4 => enqueue.prop_map(|(work, registry, lane, delayed, max_attempts, keep)| {
+            Step::Enqueue { work, registry, lane, delayed, max_attempts, keep }
         }),
         4 => (1u32..4).prop_map(|limit| Step::Claim { limit }),
         1 => (0usize..8).prop_map(|lease| Step::Heartbeat { lease }),
@@ -46,7 +50,21 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Recover),
         2 => (1u32..4).prop_map(|hours| Step::Advance { hours }),
         1 => (1u32..4).prop_map(|hours| Step::Rewind { hours }),
+        2 => (0u8..2, 1u8..5).prop_map(|(registry, image)| Step::Index { registry, image }),
+        1 => (0u8..2).prop_map(|registry| Step::Connect { registry }),
+        1 => (0u8..2, any::<bool>()).prop_map(|(registry, delete)| Step::Remove { registry, delete }),
     ]
+}
+
+/// `registry.example/app`, or the same of another registry.
+fn repository(registry: u8) -> RepositoryName {
+    RepositoryName::new(["registry.example", "other.example"][usize::from(registry)], "app")
+}
+
+/// Work in it.
+fn work(registry: u8, tag: u8) -> Work {
+    let reference = Some(TagOrDigest::Tag(tag.to_string()));
+    Work::Refresh { repository: repository(registry), reference }
 }
 
 /// A store, and all leases it ever gave out, newest first.
@@ -76,8 +94,8 @@ impl Player {
     async fn answer(&mut self, step: &Step) -> supercargo_store::Result<String> {
         let store = &self.store;
         match step {
-            Step::Enqueue { work, lane, delayed, max_attempts, keep } => {
-                let job = NewJob::new(refresh(&work.to_string()), *lane)
+            Step::Enqueue { work: tag, registry, lane, delayed, max_attempts, keep } => {
+                let job = NewJob::new(work(*registry, *tag), *lane)
                     .with_delay(if *delayed { LEASE } else { Duration::ZERO })
                     .with_max_attempts(*max_attempts)
                     .with_on_dead(if *keep { OnDead::Keep } else { OnDead::Revive });
@@ -126,6 +144,36 @@ impl Player {
                 self.clock.rewind(HOUR * *hours);
                 Ok(String::new())
             }
+            Step::Index { registry, image: number } => {
+                // Of two neighbours one package is the same.
+                let packages = vec![openssl(&number.to_string()), openssl(&(number + 1).to_string())];
+                let metadata = image(u32::from(*number), packages);
+                let repository = repository(*registry);
+                let digest = metadata.image().expect("an image's").digest.clone();
+                let seen = Change::TagSeen {
+                    repository: repository.clone(),
+                    tag: number.to_string(),
+                    digest,
+                    pushed_at: None,
+                };
+                let image = Change::Image { repository, metadata: Box::new(metadata) };
+                store.apply(vec![image, seen]).await.map(|()| "indexed".to_owned())
+            }
+            Step::Connect { registry } => {
+                let repository = repository(*registry);
+                let new = NewIntegration::new(format!("r{registry}"), "oci", repository.registry);
+                store.create_integration(new, &actor()).await.map(|made| format!("{:?}", made.state))
+            }
+            Step::Remove { registry, delete } => {
+                // The latest of the registry, removed or not.
+                let all = store.integrations(IncludeRemoved::Yes).await?;
+                let registry = repository(*registry).registry;
+                let of_it = all.iter().filter(|one| one.registry == registry);
+                let Some(latest) = of_it.max_by_key(|one| one.id) else { return Ok("none".to_owned()) };
+                let data = if *delete { RemovedData::Delete } else { RemovedData::Keep };
+                let removal = store.remove_integration(latest.id, data, &actor()).await?;
+                Ok(format!("{} {} {}", removal.jobs, removal.repositories, removal.images))
+            }
         }
     }
 
@@ -147,6 +195,25 @@ impl Player {
             )
         });
         told.collect()
+    }
+
+    /// What is there of registries and images, in words.
+    async fn inventory(&self) -> Vec<String> {
+        let page = Page::first(Page::LIMIT);
+        let any = PlaceFilter { presence: Presence::Any, ..PlaceFilter::default() };
+        let tags = self.store.tags(&any, &page).await.unwrap().items;
+        let images = ImageFilter { presence: Presence::Any, ..ImageFilter::default() };
+        let images = self.store.images(&images, &page).await.unwrap().items;
+        let registries = self.store.registries().await.unwrap();
+        let integrations = self.store.integrations(IncludeRemoved::Yes).await.unwrap();
+        let mut told: Vec<_> =
+            tags.iter().map(|tag| format!("{}:{} {}", tag.repository, tag.tag, tag.digest)).collect();
+        told.extend(images.iter().map(|one| format!("{} {:?} {:?}", one.digest, one.packages, one.places)));
+        told.extend(registries.iter().map(|one| format!("{} {}", one.name, one.repositories)));
+        told.extend(integrations.iter().map(|one| format!("{} {:?} {:?}", one.name, one.state, one.removed_data)));
+        told.push(format!("{} packages", self.store.usage().await.unwrap().packages));
+        told.push(format!("revision {}", self.store.integrations_revision().await.unwrap()));
+        told
     }
 
     /// No two live jobs of the same work; what runs has a worker.
@@ -189,8 +256,13 @@ proptest! {
                 let actual = sqlite.play(step).await;
                 assert_eq!(actual, expected, "step {number}: {step:?}");
                 assert_eq!(sqlite.jobs().await, memory.jobs().await, "after step {number}: {step:?}");
+                assert_eq!(sqlite.inventory().await, memory.inventory().await, "after step {number}: {step:?}");
                 sqlite.check().await;
             }
+            // What a removal left to be deleted later would be told here.
+            let retention = Retention { finished: HOUR * 1000, ..Retention::default() };
+            let (expected, actual) = (memory.store.prune(&retention).await, sqlite.store.prune(&retention).await);
+            assert_eq!(actual.unwrap(), expected.unwrap());
         });
     }
 }

@@ -1,0 +1,29 @@
+//! Integrations: registries that somebody connected while the engine runs.
+//!
+//! An integration is a row of the store. The command line and the API change rows; the engine notices, asks a
+//! [`Connector`] for what the row means, and watches that. How an integration stands is decided in one place,
+//! [`next`], by what has been seen of it.
+
+mod connect;
+mod credentials;
+mod enablement;
+mod examine;
+mod keeper;
+mod machine;
+mod manage;
+mod selection;
+mod settings;
+mod tracking;
+mod vault;
+
+pub use self::connect::{Connection, Connector};
+pub use self::credentials::{Credentials, Login};
+pub use self::enablement::Enablement;
+pub use self::examine::{Examination, Step};
+pub(crate) use self::keeper::Keeper;
+pub use self::machine::{Facts, Signal, next};
+pub use self::manage::Integrations;
+pub use self::selection::select;
+pub use self::settings::{event_providers, event_sources, registry_settings};
+pub(crate) use self::tracking::{Found, Tracking};
+pub use self::vault::{Key, Vault};
