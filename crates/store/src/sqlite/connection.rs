@@ -31,6 +31,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (2, "chains", include_str!("../../migrations/sqlite/0002_chains.sql")),
     (3, "delivery lanes", include_str!("../../migrations/sqlite/0003_delivery_lanes.sql")),
     (4, "event keys", include_str!("../../migrations/sqlite/0004_event_keys.sql")),
+    (6, "delivery sinks", include_str!("../../migrations/sqlite/0006_delivery_sinks.sql")),
 ];
 
 pub(super) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
