@@ -78,7 +78,7 @@ pub async fn umoci<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> R
 /// # Errors
 ///
 /// What it complains of.
-pub(crate) async fn openssl<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Result<Vec<u8>> {
+pub async fn openssl<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Result<Vec<u8>> {
     Ok(run("openssl", arguments).await?.stdout)
 }
 

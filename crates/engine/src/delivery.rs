@@ -18,6 +18,27 @@ pub(crate) use self::health::SinkHealth;
 use crate::failure::chain;
 use crate::shared::Shared;
 
+/// Notes where this engine delivers, and says what waits for sinks that nobody delivers to any more: no run would ever
+/// end it.
+pub(crate) async fn take_stock(shared: &Shared) -> supercargo_store::Result<()> {
+    let sinks = shared.routes.iter().map(|route| route.name.clone()).collect();
+    shared.store.set_sinks(&shared.options.name, sinks).await?;
+    let known = shared.store.sinks().await?;
+    for left in shared.store.outbox_stats().await? {
+        if known.contains(&left.sink) {
+            continue;
+        }
+        let waiting = left.ready + left.delayed + left.running;
+        warn!(
+            sink = left.sink,
+            waiting,
+            given_up = left.dead,
+            "deliveries are for a sink that is not named any more: name it again, or have them dropped by `supercargo deliveries drop --to`"
+        );
+    }
+    Ok(())
+}
+
 /// Says what would be sent of an image that was just indexed.
 pub(crate) async fn rehearse(shared: &Shared, repository: &RepositoryName, digest: &Digest) {
     let image = match shared.store.image(digest).await {

@@ -10,7 +10,7 @@ mod credentials;
 mod entra;
 #[cfg(feature = "acr")]
 mod hint;
-#[cfg(feature = "acr")]
+#[cfg_attr(not(feature = "acr"), expect(dead_code, reason = "what only the adapter reads of a host's name"))]
 mod host;
 #[cfg(feature = "acr")]
 mod list;
@@ -24,6 +24,7 @@ mod tool;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+pub(crate) use host::AcrHost;
 #[cfg(feature = "acr")]
 pub use list::AcrManifest;
 #[cfg(feature = "acr")]
@@ -84,7 +85,7 @@ pub(crate) fn problems(options: &BTreeMap<&'static str, String>) -> Vec<Problem>
 /// Whether the host's name says that it is one of these registries, and this build has the adapter.
 pub(crate) fn is_acr(host: &RegistryHost) -> bool {
     #[cfg(feature = "acr")]
-    return host::AcrHost::of(host).is_some();
+    return AcrHost::of(host).is_some();
     #[cfg(not(feature = "acr"))]
     {
         let _ = host;

@@ -4,6 +4,7 @@ mod build;
 mod filter;
 mod parse;
 mod record;
+mod sign_in;
 
 #[cfg(not(all(
     feature = "acr",
@@ -17,3 +18,4 @@ pub use build::build;
 pub use filter::Filter;
 pub use parse::parse_registry;
 pub use record::{RegistryConfig, RegistryKind};
+pub(crate) use sign_in::sign_in_hint;

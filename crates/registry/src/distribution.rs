@@ -40,7 +40,6 @@ pub use client::DistributionClient;
 pub(crate) use client::MANIFEST_SIZE;
 #[cfg(any(feature = "artifactory", feature = "nexus"))]
 pub(crate) use client::{Links, Place};
-#[cfg(feature = "acr")]
 pub(crate) use guard::without_port;
 pub use guard::{Resolver, SystemResolver};
 pub use no_proxy::NoProxy;

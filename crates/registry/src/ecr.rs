@@ -7,7 +7,7 @@
 mod api;
 #[cfg(feature = "ecr")]
 mod error;
-#[cfg(feature = "ecr")]
+#[cfg_attr(not(feature = "ecr"), expect(dead_code, reason = "what only the adapter reads of a host's name"))]
 mod host;
 #[cfg(feature = "ecr")]
 mod http;
@@ -27,6 +27,7 @@ use crate::credential::CredentialProvider;
 use crate::error::Problem;
 use crate::{Registry, RegistryConfig, RegistryHost, Result};
 
+pub(crate) use host::EcrHost;
 #[cfg(feature = "ecr")]
 pub use options::EcrOptions;
 #[cfg(feature = "ecr")]
@@ -48,7 +49,7 @@ pub(crate) const KEYS: &[&str] = &[
 /// Whether `host` is Amazon ECR by its name, private or public. Never without the adapter.
 #[cfg(feature = "ecr")]
 pub(crate) fn is_ecr(host: &RegistryHost) -> bool {
-    host::EcrHost::of(host).is_some()
+    EcrHost::of(host).is_some()
 }
 
 /// Whether `host` is Amazon ECR by its name, private or public. Never without the adapter.

@@ -149,6 +149,17 @@ pub trait Store: IntegrationStore + AccessStore + fmt::Debug + Send + Sync {
     /// Queues a delivery that was given up again.
     async fn retry_delivery(&self, delivery: DeliveryId) -> Result<()>;
 
+    /// Removes deliveries that wait or were given up, for good, and says how many there were. Those under way and those
+    /// that have arrived stay.
+    async fn drop_deliveries(&self, filter: &DeliveryFilter) -> Result<u64>;
+
+    /// Notes where `worker` delivers, in place of what it said before.
+    async fn set_sinks(&self, worker: &str, sinks: Vec<String>) -> Result<()>;
+
+    /// The sinks that some worker delivers to, as of its last start, by name. Deliveries to others wait until somebody
+    /// delivers there again.
+    async fn sinks(&self) -> Result<Vec<String>>;
+
     /// How full the outbox is, by sink, in the order of their names. Sinks without an undelivered row are left out.
     async fn outbox_stats(&self) -> Result<Vec<SinkStats>>;
 

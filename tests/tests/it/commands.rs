@@ -8,7 +8,9 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 use supercargo_testkit::contents::{self, Package};
 use supercargo_testkit::{IndexBuilder, write_layout};
-use supercargo_tests::{DockerRegistry, Watcher, app, base, skopeo, supercargo, umoci};
+use supercargo_tests::{
+    DockerRegistry, PASSWORD, USER, Watcher, app, base, skopeo, supercargo, supercargo_with, umoci,
+};
 
 const LIMIT: Duration = Duration::from_secs(20);
 
@@ -119,6 +121,35 @@ async fn one_image_by_every_way_to_name_it() -> Result<()> {
         found.retain(|package| EXPECTED.contains(&package.as_str()));
         assert_eq!(found, EXPECTED, "{source}");
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_credential_helper_signs_in() -> Result<()> {
+    let registry = DockerRegistry::builder().with_basic_auth().start().await?;
+    let (image, host) = (app(1).build(), registry.host());
+    registry.push(&image, "team/app:1.0").await?;
+    // github.com/docker/docker-credential-helpers, *Development*: the host comes in, a document goes out.
+    let folder = tempfile::tempdir()?;
+    let helper = folder.path().join("docker-credential-kit");
+    let script = format!(
+        "#!/bin/sh\n[ \"$1\" = get ] && [ \"$(cat)\" = {host} ] || exit 1\n\
+         echo '{{\"ServerURL\":\"{host}\",\"Username\":\"{USER}\",\"Secret\":\"{PASSWORD}\"}}'\n"
+    );
+    std::fs::write(&helper, script)?;
+    std::fs::set_permissions(&helper, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+    let config = serde_json::json!({ "credHelpers": { &host: "kit" } });
+    std::fs::write(folder.path().join("config.json"), config.to_string())?;
+    let docker = folder.path().display().to_string();
+    let path = format!("{docker}:{}", std::env::var("PATH").unwrap_or_default());
+
+    let reference = format!("{host}/team/app:1.0");
+    let output = supercargo_with(&[("DOCKER_CONFIG", &docker), ("PATH", &path)], ["index", &reference]).await?;
+    assert_eq!(document(&output)?["source"]["image"]["digest"], image.digest());
+    // A helper that is not there is no reason to go in anonymously.
+    let output = supercargo_with(&[("DOCKER_CONFIG", &docker)], ["index", &reference]).await?;
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    ensure!(!output.status.success() && said.contains("credential helper cannot be run"), "{said}");
     Ok(())
 }
 

@@ -71,8 +71,22 @@ async fn an_image_arrives_at_docker_scout_as_it_was_indexed() -> Result<()> {
     let locations = |artifact: &Value| artifact["locations"].as_array().cloned().unwrap_or_default();
     for artifact in printed["artifacts"].as_array().context("artifacts")? {
         let package = told.packages.iter().find(|package| package.purl == artifact["purl"]).context("a package")?;
-        assert_eq!(json!(package.name), artifact["name"]);
-        assert_eq!(json!(package.version), artifact["version"]);
+        // Every field that both have, the empty ones included.
+        let texts = [
+            ("type", Some(&package.kind)),
+            ("namespace", package.namespace.as_ref()),
+            ("name", Some(&package.name)),
+            ("version", Some(&package.version)),
+            ("author", package.author.as_ref()),
+            ("description", package.description.as_ref()),
+            ("url", package.url.as_ref()),
+        ];
+        for (field, told) in texts {
+            assert_eq!(json!(told), artifact[field], "{field} of {}", package.purl);
+        }
+        assert_eq!(json!(package.size), artifact["size"], "{}", package.purl);
+        let licenses = artifact["licenses"].as_array().cloned().unwrap_or_default();
+        assert_eq!(json!(package.licenses), Value::from(licenses), "{}", package.purl);
         let files: BTreeSet<String> =
             package.files.iter().map(|file| format!("{} {}", file.path, file.digest)).collect();
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
@@ -80,6 +94,15 @@ async fn an_image_arrives_at_docker_scout_as_it_was_indexed() -> Result<()> {
         let expected = expected.iter().map(|at| format!("{} {}", text(&at["path"]), text(&at["digest"])));
         assert_eq!(files, expected.collect());
     }
+    let (manifest, config) = (&printed["source"]["image"]["manifest"], &printed["source"]["image"]["config"]);
+    for (number, layer) in told.layers.iter().enumerate() {
+        assert_eq!(json!(layer.diff_id), config["rootfs"]["diff_ids"][number]);
+        assert_eq!(json!(layer.size), manifest["layers"][number]["size"]);
+        let history = &config["history"][usize::try_from(layer.ordinal)?];
+        assert_eq!(json!(layer.created_by), history["created_by"]);
+        assert_ne!(history["empty_layer"], true, "the instruction made this layer");
+    }
+    assert_eq!(json!(told.created_at.map(|time| time.to_string())), config["created"]);
     assert_eq!(told.labels.get("org.example.team").map(String::as_str), Some("cargo"));
     let motto = told.environment.iter().find(|(name, _)| name == "MOTTO").context("the variable's name")?;
     assert_eq!(motto.1, "<redacted>");

@@ -1,31 +1,22 @@
 //! Amazon ECR, end to end: `moto` as its API, filled by `boto3`, and a registry that takes its tokens as its `/v2/`.
 
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 use supercargo_testkit::{Artifact as _, Image, RegistryServer};
-use supercargo_tests::{Api, Service, Watcher, app, base, eventually, free_port, python};
-use tempfile::TempDir;
-use tokio::io::AsyncWriteExt as _;
+use supercargo_tests::{Api, Moto, Watcher, app, base, supercargo_with};
 
 const LIMIT: Duration = Duration::from_secs(30);
-const START: Duration = Duration::from_secs(60);
 
 /// moto's own account, its host, and the token that it gives out.
 const HOST: &str = "123456789012.dkr.ecr.eu-west-1.amazonaws.com";
 const TOKEN: &str = "123456789012-auth-token";
 
-const OPEN: &str = r#"
-import boto3, json, sys
-given = json.load(sys.stdin)
-ecr = boto3.client("ecr", region_name="eu-west-1", endpoint_url=given["endpoint"],
-                   aws_access_key_id="AKIAOWN", aws_secret_access_key="secret")
-"#;
+const VARIABLES: [(&str, &str); 2] = [("AWS_ACCESS_KEY_ID", Moto::KEY.0), ("AWS_SECRET_ACCESS_KEY", Moto::KEY.1)];
 
 const PUT: &str = r#"
+ecr = client("ecr")
 if not any(known["repositoryName"] == given["repository"] for known in ecr.describe_repositories()["repositories"]):
     ecr.create_repository(repositoryName=given["repository"])
 ecr.put_image(repositoryName=given["repository"], imageManifest=given["manifest"], imageTag=given["tag"],
@@ -33,44 +24,19 @@ ecr.put_image(repositoryName=given["repository"], imageManifest=given["manifest"
 "#;
 
 const DELETE: &str = r#"
-ecr.batch_delete_image(repositoryName=given["repository"], imageIds=[{"imageTag": given["tag"]}])
+client("ecr").batch_delete_image(repositoryName=given["repository"], imageIds=[{"imageTag": given["tag"]}])
 "#;
 
 /// A registry with both of its faces.
 struct Ecr {
-    // Before the folder that has its log.
-    _moto: Service,
-    _folder: TempDir,
-    python: PathBuf,
-    endpoint: String,
+    moto: Moto,
     v2: RegistryServer,
 }
 
 impl Ecr {
     async fn start() -> Result<Self> {
-        let (python, folder, port) = (python().await?, tempfile::tempdir()?, free_port());
-        let mut command = Command::new(&python);
-        command.args(["-m", "moto.server", "-H", "127.0.0.1", "-p", &port.to_string()]);
-        let mut moto = Service::start("moto", &mut command, &folder.path().join("log"))?;
-        eventually("moto listens", START, async || {
-            moto.check()?;
-            std::net::TcpStream::connect(("127.0.0.1", port)).context("connect to moto")
-        })
-        .await?;
         let v2 = RegistryServer::builder().with_basic_auth("AWS", TOKEN).with_blob_redirects().start().await?;
-        Ok(Self { _moto: moto, _folder: folder, python, endpoint: format!("http://127.0.0.1:{port}"), v2 })
-    }
-
-    async fn boto3(&self, script: &str, mut given: Value) -> Result<()> {
-        given["endpoint"] = json!(self.endpoint);
-        let mut child = tokio::process::Command::new(&self.python)
-            .args(["-c", &format!("{OPEN}{script}")])
-            .stdin(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()?;
-        child.stdin.take().context("the script has an input")?.write_all(given.to_string().as_bytes()).await?;
-        ensure!(child.wait().await?.success(), "boto3 failed");
-        Ok(())
+        Ok(Self { moto: Moto::start().await?, v2 })
     }
 
     async fn push(&self, image: &Image, repository: &str, tag: &str) -> Result<()> {
@@ -83,23 +49,29 @@ impl Ecr {
             "mediaType": root.descriptor.media_type,
             "digest": root.digest(),
         });
-        self.boto3(PUT, given).await
+        self.moto.boto3(PUT, given).await?;
+        Ok(())
     }
 
     /// Deletes the only tag of an image, and the image with it: so does ECR.
     async fn delete(&self, image: &Image, repository: &str, tag: &str) -> Result<()> {
         ensure!(self.v2.delete_manifest(repository, image.digest()), "{repository}:{tag} is not there");
-        self.boto3(DELETE, json!({ "repository": repository, "tag": tag })).await
+        self.moto.boto3(DELETE, json!({ "repository": repository, "tag": tag })).await?;
+        Ok(())
+    }
+
+    /// The `--registry` string, with `more` at its end.
+    fn registry(&self, more: &str) -> String {
+        let (api, v2) = (self.moto.endpoint(), self.v2.host());
+        format!("type=ecr,registry={HOST},endpoint={api},v2-endpoint=http://{v2}{more}")
     }
 
     /// A watcher that looks every second, with `more` in its registry string.
     async fn watched(&self, more: &str) -> Result<Watcher> {
-        let registry =
-            format!("type=ecr,registry={HOST},endpoint={},v2-endpoint=http://{}{more}", self.endpoint, self.v2.host());
         let watcher = Watcher::builder()?
-            .with_variable("AWS_ACCESS_KEY_ID", "AKIAOWN")
-            .with_variable("AWS_SECRET_ACCESS_KEY", "secret")
-            .with_arguments(["--registry", &registry, "--refresh-registry", "--all-images", "--interval", "1"])
+            .with_environment(&VARIABLES)
+            .with_arguments(["--registry", &self.registry(more), "--refresh-registry", "--all-images"])
+            .with_arguments(["--interval", "1"])
             .start()
             .await?;
         watcher.first_pass().await?;
@@ -146,5 +118,22 @@ async fn a_registry_is_watched_by_its_api() -> Result<()> {
     };
     watcher.eventually("two more passes went through", LIMIT, look).await?;
     assert_eq!(ecr.v2.count_requests(|_| true), settled);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_image_is_indexed_by_its_name() -> Result<()> {
+    let ecr = Ecr::start().await?;
+    let image = app(1).build();
+    ecr.push(&image, "team/app", "1.0").await?;
+    let (reference, registry) = (format!("registry://{HOST}/team/app:1.0"), ecr.registry(""));
+    let output = supercargo_with(&VARIABLES, ["index", &reference, "--registry", &registry]).await?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let document: Value = serde_json::from_slice(&output.stdout)?;
+    assert_eq!(document["source"]["image"]["digest"], image.digest());
+
+    let output = supercargo_with(&VARIABLES, ["doctor", "--registry", &registry, "-o", "json"]).await?;
+    let reports: Value = serde_json::from_slice(&output.stdout)?;
+    ensure!(output.status.success(), "{reports}");
     Ok(())
 }

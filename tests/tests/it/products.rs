@@ -36,6 +36,15 @@ async fn watched_and_indexed(
     ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let document: Value = serde_json::from_slice(&output.stdout)?;
     ensure!(document["source"]["image"]["digest"] == image.digest(), "another image");
+
+    let output = supercargo_with(environment, ["doctor", "--registry", registry, "-o", "json"]).await?;
+    let reports: Value = serde_json::from_slice(&output.stdout)?;
+    ensure!(output.status.success(), "{reports}");
+    let report = &reports[0];
+    assert_eq!(report["registry"], host);
+    let checks = report["checks"].as_array().context("a list")?;
+    let names: Vec<&str> = checks.iter().filter_map(|check| check["check"].as_str()).collect();
+    assert_eq!(names[..6], ["name", "connection", "tls", "protocol", "clock", "sign-in"], "{report}");
     Ok(())
 }
 

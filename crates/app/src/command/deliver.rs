@@ -57,7 +57,10 @@ pub(super) fn run(args: &DeliverArgs, environment: &Environment, output: &mut Ou
         let images = images(args, &*store).await?;
         match route {
             Some(route) => preview(&store, &route, &images, output).await,
-            None => enqueue(args, &*store, &images, output).await,
+            None => {
+                check_sink(&*store, &args.to).await?;
+                enqueue(args, &*store, &images, output).await
+            }
         }
     })
 }
@@ -71,6 +74,21 @@ fn route(args: &DeliverArgs, environment: &Environment) -> Result<Route> {
         let there = if known.is_empty() { "none is described".to_owned() } else { known.join(", ") };
         Error::usage(vec![format!("--to: there is no sink called {}; {there} (--sink, --org)", args.to)])
     })
+}
+
+/// Refuses a name that no watcher delivers to: the rows would wait for ever.
+async fn check_sink(store: &dyn Store, name: &str) -> Result<()> {
+    let known = store.sinks().await?;
+    if known.iter().any(|sink| sink == name) {
+        return Ok(());
+    }
+    let there = match known.as_slice() {
+        [] => "it has none".to_owned(),
+        known => format!("it has {}", known.join(", ")),
+    };
+    let problem = format!("--to: the watcher on this data directory has no sink called {name}; {there}");
+    Err(Error::usage(vec![problem])
+        .with_hint("start the watcher with it (--sink, --org, the configuration file) first"))
 }
 
 async fn images(args: &DeliverArgs, store: &dyn Store) -> Result<Vec<ImageSummary>> {

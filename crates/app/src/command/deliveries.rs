@@ -1,6 +1,9 @@
 //! `supercargo deliveries`.
 
+use std::collections::BTreeSet;
+
 use clap::{Args, Subcommand, ValueEnum};
+use serde::Serialize;
 use supercargo_engine::store::{DeliveryFilter, DeliveryId, DeliveryRecord, JobState, Page, Store};
 
 use super::list::{JsonArray, ListFormat, all, nothing, print_failed, short};
@@ -30,6 +33,8 @@ enum DeliveriesCommand {
     Show(ShowArgs),
     /// Try deliveries again that were given up
     Retry(RetryArgs),
+    /// Take deliveries out of the outbox for good: those to a sink that is no longer named, or single ones
+    Drop(DropArgs),
 }
 
 #[derive(Args, Debug)]
@@ -78,6 +83,24 @@ struct RetryArgs {
     data: DataArgs,
 }
 
+#[derive(Args, Debug)]
+struct DropArgs {
+    /// Their numbers
+    #[arg(value_name = "ID", required_unless_present = "to", conflicts_with = "to")]
+    ids: Vec<i64>,
+
+    /// All that wait for this sink or were given up
+    #[arg(long, value_name = "NAME")]
+    to: Option<String>,
+
+    /// With --to: also if the watcher delivers there
+    #[arg(long, requires = "to")]
+    force: bool,
+
+    #[command(flatten)]
+    data: DataArgs,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum State {
     Queued,
@@ -103,6 +126,7 @@ pub(super) fn run(args: &DeliveriesArgs, environment: &Environment, output: &mut
         Some(DeliveriesCommand::List(args)) => list(args, environment, output),
         Some(DeliveriesCommand::Show(args)) => show(args, environment, output),
         Some(DeliveriesCommand::Retry(args)) => retry(args, environment, output),
+        Some(DeliveriesCommand::Drop(args)) => remove(args, environment, output),
     }
 }
 
@@ -112,11 +136,16 @@ fn list(args: &ListArgs, environment: &Environment, output: &mut Output) -> Resu
     let is_wanted = |row: &DeliveryRecord| args.state.is_some() || row.state != JobState::Done;
     cli::block_on(async {
         let store = data::look(directory).await?;
+        let known = store.sinks().await?;
+        let mut lost = BTreeSet::new();
         let page = async |page| store.deliveries(&filter, &page).await;
         match args.output {
             ListFormat::Json => {
                 let mut array = JsonArray::default();
-                let each = |row| if is_wanted(&row) { array.item(output.out(), &row) } else { Ok(()) };
+                let each = |row| match is_wanted(&row) {
+                    true => array.item(output.out(), &Row { has_sink: has_sink(&row, &known), row: &row }),
+                    false => Ok(()),
+                };
                 all(page, each).await?;
                 array.end(output.out())?;
             }
@@ -126,7 +155,11 @@ fn list(args: &ListArgs, environment: &Environment, output: &mut Output) -> Resu
                 let each = |row| {
                     if is_wanted(&row) {
                         found = true;
-                        line(&mut table, &row);
+                        let has_sink = has_sink(&row, &known);
+                        line(&mut table, &row, has_sink);
+                        if !has_sink {
+                            lost.insert(row.request.sink);
+                        }
                     }
                     Ok(())
                 };
@@ -138,21 +171,45 @@ fn list(args: &ListArgs, environment: &Environment, output: &mut Output) -> Resu
                 }
             }
         }
+        for sink in lost {
+            let sink = printable(&sink);
+            output.say(format_args!(
+                "the watcher has no sink called {sink}: name it again, or have its deliveries dropped by `supercargo deliveries drop --to {sink}`"
+            ));
+        }
         Ok(Exit::Done)
     })
 }
 
-fn line(table: &mut Table, row: &DeliveryRecord) {
+/// A delivery, and whether somebody delivers to its sink.
+#[derive(Serialize)]
+struct Row<'a> {
+    #[serde(flatten)]
+    row: &'a DeliveryRecord,
+    has_sink: bool,
+}
+
+/// Whether somebody delivers to the sink of `row`, or that matters no more.
+fn has_sink(row: &DeliveryRecord, known: &[String]) -> bool {
+    row.state == JobState::Done || known.contains(&row.request.sink)
+}
+
+fn line(table: &mut Table, row: &DeliveryRecord, has_sink: bool) {
     let request = &row.request;
     let image = match &request.tag {
         Some(tag) => format!("{}:{tag}", request.repository),
         None => format!("{}@{}", request.repository, short(&request.subject)),
     };
     let next = match row.state {
+        JobState::Queued if !has_sink => "never".to_owned(),
         JobState::Queued => row.run_at.strftime("%Y-%m-%d %H:%M:%S").to_string(),
         _ => String::new(),
     };
-    let reason = row.last_error.as_ref().map(ToString::to_string).unwrap_or_default();
+    let reason = match &row.last_error {
+        _ if !has_sink => "no sink of this name".to_owned(),
+        Some(reason) => reason.to_string(),
+        None => String::new(),
+    };
     table.row([
         &row.id.to_string(),
         &request.sink,
@@ -194,6 +251,40 @@ fn retry(args: &RetryArgs, environment: &Environment, output: &mut Output) -> Re
         }
         if ids.is_empty() {
             nothing(output, &printable("no delivery was given up"));
+        }
+        Ok(Exit::Done)
+    })
+}
+
+fn remove(args: &DropArgs, environment: &Environment, output: &mut Output) -> Result<Exit> {
+    let directory = args.data.directory(environment)?;
+    cli::block_on(async {
+        let store = data::look(directory).await?;
+        let dropped = match &args.to {
+            Some(sink) => {
+                if !args.force && store.sinks().await?.contains(sink) {
+                    let problem = format!("--to: the watcher delivers to {sink}, and what waits for it would be lost");
+                    return Err(Error::usage(vec![problem]).with_hint("if that is meant: --force"));
+                }
+                store.drop_deliveries(&DeliveryFilter { sink: Some(sink.clone()), ..DeliveryFilter::default() }).await?
+            }
+            None => {
+                for id in args.ids.iter().copied().map(DeliveryId) {
+                    let one = DeliveryFilter { id: Some(id), ..DeliveryFilter::default() };
+                    if store.drop_deliveries(&one).await? == 0 {
+                        let error = Error::new(ErrorKind::NotFound, format!("drop the delivery {id}"));
+                        return Err(
+                            error.with_hint("what waits or was given up can be dropped: `supercargo deliveries`")
+                        );
+                    }
+                }
+                args.ids.len() as u64
+            }
+        };
+        match dropped {
+            0 => nothing(output, "no delivery waits for a sink of that name"),
+            1 => output.say(format_args!("1 delivery dropped")),
+            more => output.say(format_args!("{more} deliveries dropped")),
         }
         Ok(Exit::Done)
     })

@@ -201,8 +201,8 @@ fn referrer(fields: &mut Fields<'_>, around: &Surroundings<'_>) -> Option<Arc<dy
 fn files(fields: &mut Fields<'_>, around: &Surroundings<'_>) -> Option<Arc<dyn Sink>> {
     use supercargo_engine::sink::{FilesConfig, FilesSink};
 
-    let location = match (fields.text("path"), fields.text("url")) {
-        (Some(path), None) => Some(path),
+    let location = match (fields.path("path"), fields.text("url")) {
+        (Some(path), None) => Some(path.display().to_string()),
         (None, Some(url)) => Some(url),
         _ => {
             fields.refuse("path", "give a folder as path=, or an object store as url=s3://…, az://… or gs://…");
@@ -211,16 +211,7 @@ fn files(fields: &mut Fields<'_>, around: &Surroundings<'_>) -> Option<Arc<dyn S
     };
     let format = fields.parsed("format").unwrap_or(DocumentFormat::Spdx);
     // Names of object_store's settings have an underscore, and none of ours has.
-    let mut settings = Vec::new();
-    for (key, value) in fields.rest(|key| key.contains('_')) {
-        match key.strip_suffix("-file") {
-            Some(name) => match std::fs::read_to_string(&value) {
-                Ok(text) => settings.push((name.to_owned(), Secret::from(text.trim().to_owned()))),
-                Err(error) => fields.refuse(&key, format_args!("failed to read {value}: {error}")),
-            },
-            None => settings.push((key, Secret::from(value))),
-        }
-    }
+    let settings = fields.rest(|key| key.contains('_'));
     let variables = around.environment.with_prefixes(&["AWS_", "AZURE_", "GOOGLE_"]);
     let environment =
         variables.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), Secret::from(value))).collect();

@@ -60,9 +60,14 @@ impl<'a> Fields<'a> {
         flag::parse(&text).map(|flag| flag.is_set()).map_err(|error| self.refuse(key, error)).ok()
     }
 
-    pub(crate) fn file(&mut self, key: &'static str) -> Option<Vec<u8>> {
+    /// A path; one that is relative begins where the others of its file do.
+    pub(crate) fn path(&mut self, key: &'static str) -> Option<PathBuf> {
         let path = self.text(key)?;
-        let path = self.folder.join(path);
+        Some(self.folder.join(path))
+    }
+
+    pub(crate) fn file(&mut self, key: &'static str) -> Option<Vec<u8>> {
+        let path = self.path(key)?;
         let read = std::fs::read(&path);
         read.map_err(|error| self.refuse(key, format_args!("failed to read {}: {error}", path.display()))).ok()
     }
@@ -89,10 +94,24 @@ impl<'a> Fields<'a> {
         found.map(Secret::from)
     }
 
-    /// Whatever is left whose key `wanted` wants.
-    pub(crate) fn rest(&mut self, wanted: impl Fn(&str) -> bool) -> Vec<(String, String)> {
+    /// Whatever is left whose key `wanted` wants, as secrets; `NAME-file` is NAME with what is in that file.
+    #[cfg(feature = "files")]
+    pub(crate) fn rest(&mut self, wanted: impl Fn(&str) -> bool) -> Vec<(String, Secret)> {
         let keys: Vec<String> = self.fields.keys().filter(|key| wanted(key)).cloned().collect();
-        keys.into_iter().filter_map(|key| self.fields.remove_entry(&key)).collect()
+        let mut found = Vec::new();
+        for key in keys {
+            let Some(value) = self.fields.remove(&key) else { continue };
+            let Some(name) = key.strip_suffix("-file") else {
+                found.push((key, Secret::from(value)));
+                continue;
+            };
+            let path = self.folder.join(value);
+            match std::fs::read_to_string(&path) {
+                Ok(text) => found.push((name.to_owned(), Secret::from(text.trim().to_owned()))),
+                Err(error) => self.refuse(&key, format_args!("failed to read {}: {error}", path.display())),
+            }
+        }
+        found
     }
 
     /// All that was wrong, keys that nobody asked for among it.

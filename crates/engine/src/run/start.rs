@@ -7,6 +7,7 @@ use supercargo_registry::ErrorKind;
 use supercargo_store::{JobFilter, JobRecord, Page, Presence, Work};
 use tracing::info;
 
+use crate::delivery::take_stock;
 use crate::reconcile::{Before, known_repositories};
 use crate::shared::Shared;
 use crate::watches::Snapshot;
@@ -29,6 +30,7 @@ impl Start {
         if recovered > 0 {
             info!(jobs = recovered, "jobs of the last run taken up again");
         }
+        take_stock(shared).await.map_err(failed)?;
         let watched = shared.watches.all();
         let mut start = Self { watched: Arc::clone(&watched), registries: HashMap::new(), foreign: HashSet::new() };
         for state in shared.store.registries().await.map_err(failed)? {

@@ -76,6 +76,11 @@ impl AcrHost {
         format!("{}{}", self.registry, self.cloud.suffix())
     }
 
+    /// How a person signs docker in to it.
+    pub(crate) fn login_command(&self) -> String {
+        format!("az acr login --name {}", self.registry)
+    }
+
     /// The hosts of dedicated data endpoints, one for each region. Behind a private link they have private
     /// addresses, also for a client that reaches the registry itself by a public one.
     pub(crate) fn data_endpoints(&self) -> String {

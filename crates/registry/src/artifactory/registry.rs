@@ -19,7 +19,7 @@ use super::areas::{self, Area, Sort};
 use super::layout::Layout;
 use crate::config::Filter;
 use crate::credential::CredentialProvider;
-use crate::distribution::SignIn;
+use crate::distribution::{DistributionClient, SignIn};
 use crate::error::Problem;
 use crate::product::{ApiClient, Careful, listed_tag};
 use crate::registry::{Capabilities, Listing, Referrer, Registry, Tag};
@@ -304,6 +304,11 @@ impl ArtifactoryRegistry {
 impl Registry for ArtifactoryRegistry {
     fn host(&self) -> &str {
         &self.host
+    }
+
+    /// Of several repository keys the first one's: all are at one address, and take the same credentials.
+    fn distribution(&self) -> Option<&DistributionClient> {
+        self.areas.first().map(|area| &area.client)
     }
 
     fn capabilities(&self) -> Capabilities {

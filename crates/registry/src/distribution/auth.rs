@@ -24,6 +24,7 @@ use url::{Host, Url};
 use super::challenge::{self, Bearer, Challenge};
 use super::token::{Token, TokenCache, TokenKey, basic_header, bearer_header};
 use super::transport::{Request, SignIn, Transport};
+use crate::config::sign_in_hint;
 use crate::credential::{Credential, CredentialProvider};
 use crate::secret::{Secret, redacted};
 use crate::{Error, ErrorKind, RegistryHost, Repository, Result};
@@ -233,8 +234,13 @@ impl Auth {
                 "{} did not accept the credentials for this; are they still good, and do they have the right?",
                 self.host
             )),
-            _ => error.with_hint(format!("sign in with: docker login {}", self.host)),
+            _ => error.with_hint(sign_in_hint(&self.host)),
         }
+    }
+
+    /// The error of a request that stays refused because what was sent is no longer good.
+    pub(crate) fn expired(&self, error: Error) -> Error {
+        error.with_hint(format!("the login has run out; {}", sign_in_hint(&self.host)))
     }
 
     /// Asks `/v2/` once what the registry wants, before credentials are sent anywhere.

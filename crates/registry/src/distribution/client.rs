@@ -215,13 +215,12 @@ impl DistributionClient {
             }
             StatusCode::FORBIDDEN => {
                 let refusal = answer.into_refusal().await;
-                let renewed = match &sent {
-                    Some(sent) if refusal.says_expired() => auth.renew(scope, sent).await?,
-                    _ => None,
+                let Some(sent) = sent.as_ref().filter(|_| refusal.says_expired()) else {
+                    return Err(refusal.into_error());
                 };
-                match renewed {
+                match auth.renew(scope, sent).await? {
                     Some(renewed) => renewed,
-                    None => return Err(refusal.into_error()),
+                    None => return Err(auth.expired(refusal.into_error())),
                 }
             }
             _ => return Ok(answer),

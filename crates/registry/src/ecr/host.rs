@@ -25,7 +25,7 @@ const ACCOUNT: usize = 12;
 
 /// A host that is Amazon ECR.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum EcrHost {
+pub(crate) enum EcrHost {
     /// One account's registry in one region.
     Private(PrivateHost),
     /// ECR Public.
@@ -34,7 +34,7 @@ pub(super) enum EcrHost {
 
 /// What `123456789012.dkr.ecr.eu-west-1.amazonaws.com` says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct PrivateHost {
+pub(crate) struct PrivateHost {
     pub(super) account: String,
     pub(super) region: String,
     /// It is an endpoint with FIPS 140 validated cryptography.
@@ -48,12 +48,23 @@ pub(super) struct PrivateHost {
 
 impl EcrHost {
     /// What `host` is, if it is Amazon ECR. A look-alike, or a name with a port, is not.
-    pub(super) fn of(host: &RegistryHost) -> Option<Self> {
+    pub(crate) fn of(host: &RegistryHost) -> Option<Self> {
         let name = host.to_string();
         if PUBLIC.contains(&name.as_str()) {
             return Some(Self::Public);
         }
         PrivateHost::parse(&name).map(Self::Private)
+    }
+
+    /// How a person signs docker in to it at `host`. Tokens of ECR Public come from us-east-1 alone.
+    pub(crate) fn login_command(&self, host: &RegistryHost) -> String {
+        let (service, region) = match self {
+            Self::Private(private) => ("ecr", private.region.as_str()),
+            Self::Public => ("ecr-public", "us-east-1"),
+        };
+        format!(
+            "aws {service} get-login-password --region {region} | docker login --username AWS --password-stdin {host}"
+        )
     }
 }
 
@@ -91,7 +102,7 @@ pub(super) fn is_region(text: &str) -> bool {
         && bytes.all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "ecr"))]
 mod tests {
     use aws_sdk_ecr::config::endpoint::{DefaultResolver, Params, ResolveEndpoint};
 

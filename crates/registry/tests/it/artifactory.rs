@@ -6,7 +6,9 @@ use std::sync::Arc;
 use futures_util::TryStreamExt;
 use futures_util::future::join_all;
 use supercargo_registry::conformance::Fixture;
-use supercargo_registry::{Credential, ErrorKind, Listing, RegistryExt, build, parse_registry};
+use supercargo_registry::{
+    Check, Credential, ErrorKind, Listing, Outcome, RegistryExt, Subject, build, diagnose, parse_registry,
+};
 use supercargo_testkit::{ArtifactoryServer, ArtifactoryServerBuilder, Credentials};
 
 use crate::conformance;
@@ -345,4 +347,25 @@ async fn a_wrong_password_is_sent_once() {
     rotating.set("reader", "changed");
     registry.resolve(&app, &wanted).await.unwrap();
     assert_eq!(server.failed_sign_ins(), 2);
+}
+
+#[tokio::test]
+async fn it_is_diagnosed_from_the_name_to_a_layer() {
+    let server = account().with_local("docker-local").with_local("empty").with_lockout(3).start().await.unwrap();
+    server.push("docker-local", &image("a"), "team/app", "1.0");
+    let registry = text(&server, "\"repository=docker-local,empty\"");
+    let diagnosis = diagnose(&*open(&registry, reader()), &Subject::default(), |_| ()).await;
+    assert!(diagnosis.is_healthy(), "{diagnosis:?}");
+    for check in [Check::Name, Check::Connection, Check::Protocol, Check::SignIn, Check::Manifest, Check::Blob] {
+        assert_eq!(diagnosis.finding(check).unwrap().outcome, Outcome::Passed, "{check}: {diagnosis:?}");
+    }
+    assert_eq!(diagnosis.finding(Check::SignIn).unwrap().detail, "as reader");
+    assert_eq!(server.failed_sign_ins(), 0);
+
+    let wrong = Credential::basic("reader", "a password of yesterday");
+    let diagnosis = diagnose(&*open(&registry, wrong), &Subject::default(), |_| ()).await;
+    assert_eq!(diagnosis.finding(Check::Protocol).unwrap().outcome, Outcome::Passed);
+    assert_eq!(diagnosis.finding(Check::SignIn).unwrap().outcome, Outcome::Failed);
+    assert_eq!(diagnosis.finding(Check::Repositories).unwrap().outcome, Outcome::Skipped);
+    assert_eq!(server.failed_sign_ins(), 1, "a wrong password is not sent until the account is locked");
 }

@@ -290,6 +290,14 @@ async fn an_expired_token_in_a_403_is_renewed_once() {
     let error = fetch(&open_with(&host(&registry), Cloud(AtomicUsize::new(0)), &config)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Denied);
     assert_eq!(authorizations(&registry, LATEST).await.len(), 2);
+
+    // A login that nobody renews says so, and how to sign in again.
+    let registry = MockServer::start().await;
+    on_get(&registry, LATEST, expired()).await;
+    let error = fetch(&open_with(&host(&registry), Credential::basic("AWS", "token-0"), &config)).await.unwrap_err();
+    let hint = error.hint().unwrap_or_default();
+    assert!(hint.starts_with("the login has run out; sign in with: docker login 127.0.0.1"), "{error:?}");
+    assert_eq!(authorizations(&registry, LATEST).await.len(), 1, "the same password is not sent again");
 }
 
 #[tokio::test]

@@ -118,3 +118,42 @@ async fn proxies() {
     assert_eq!(refusing.heads()[0].header("proxy-authorization"), Some("Basic dXNlcjpwQHNz"));
     assert!(found(&diagnosis, Check::Name).1.contains("the proxy 127.0.0.1"));
 }
+
+#[cfg(feature = "artifactory")]
+#[tokio::test]
+async fn the_way_to_artifactory_is_the_way_to_its_api() {
+    use std::sync::Arc;
+
+    use supercargo_registry::{ArtifactoryRegistry, parse_registry};
+
+    let authority = Authority::new();
+    let open = |port: u16, transport: TransportConfig| {
+        let mut config = parse_registry(&format!(
+            "type=artifactory,registry=images.test,api=https://registry.test:{port}/artifactory,\"repository=one,two\""
+        ))
+        .unwrap();
+        config.transport = transport;
+        ArtifactoryRegistry::new(&config, Arc::new(Credential::basic("user", "pass"))).unwrap()
+    };
+    let server = Wire::start_with(Some(authority.server("registry.test")), |head: &Head| match head.path() {
+        "/artifactory/api/docker/one/v2/" => {
+            vec![answer("401 Unauthorized", "www-authenticate: Basic realm=\"Artifactory Realm\"\r\n", "{}")]
+        }
+        _ => vec![answer("404 Not Found", "", "{}")],
+    })
+    .await;
+    let diagnosis = look(&open(server.port, trusting(&authority))).await;
+    assert!(found(&diagnosis, Check::Name).1.contains("registry.test"), "{diagnosis:?}");
+    assert!(found(&diagnosis, Check::Tls).1.contains("by Test Authority"), "{diagnosis:?}");
+    assert_eq!(
+        found(&diagnosis, Check::Protocol),
+        (Outcome::Passed, "answers at /v2/, and wants user and password", "")
+    );
+
+    let server = serve(authority.expired_server("registry.test")).await;
+    let diagnosis = look(&open(server.port, trusting(&authority))).await;
+    let (outcome, detail, advice) = found(&diagnosis, Check::Tls);
+    assert!(outcome == Outcome::Failed && advice.contains("renewed"), "{detail} / {advice}");
+    assert_eq!(found(&diagnosis, Check::SignIn).0, Outcome::Skipped);
+    assert!(server.heads().is_empty(), "no password goes where nobody is recognised");
+}

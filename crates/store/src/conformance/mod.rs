@@ -144,6 +144,8 @@ pub fn cases() -> Vec<(&'static str, Case)> {
             each_tag_is_a_delivery_of_its_own,
             attempts_of_one_round_are_told_apart_from_new_requests,
             outboxes_are_counted,
+            deliveries_that_nobody_will_make_can_be_dropped,
+            the_sinks_of_all_workers_are_known,
         }
         integrations::{
             an_integration_is_as_it_was_made,

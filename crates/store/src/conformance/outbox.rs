@@ -174,3 +174,45 @@ pub(super) async fn outboxes_are_counted(subject: &Subject) -> Outcome {
     assert_eq!(only.items.iter().map(|one| one.id).collect::<Vec<DeliveryId>>(), [id]);
     Ok(())
 }
+
+pub(super) async fn deliveries_that_nobody_will_make_can_be_dropped(subject: &Subject) -> Outcome {
+    let store = &*subject.store;
+    let all = [("old", 1), ("old", 2), ("old", 3), ("old", 4), ("new", 1)];
+    store.apply(all.map(|(sink, number)| Change::Deliver(delivery(sink, number))).to_vec()).await?;
+    let claimed = store.claim_deliveries("old", "courier", LEASE, 3).await?;
+    store.complete_delivery(claimed[0].lease).await?;
+    store.fail_delivery(claimed[1].lease, failure(Retry::Never)).await?;
+    // One has arrived, one was given up, one is under way, one waits.
+    let old = |state| DeliveryFilter { sink: Some("old".to_owned()), state, id: None };
+    assert_eq!(store.drop_deliveries(&old(Some(JobState::Done))).await?, 0, "what has arrived is history");
+    assert_eq!(store.drop_deliveries(&old(Some(JobState::Dead))).await?, 1);
+    assert_eq!(store.drop_deliveries(&old(None)).await?, 1);
+    store.heartbeat_delivery(claimed[2].lease, LEASE).await?;
+    // Whoever had it is gone, and so it waits.
+    subject.clock.advance(2 * LEASE);
+    let id = Some(claimed[2].lease.delivery);
+    assert_eq!(store.drop_deliveries(&DeliveryFilter { id, ..DeliveryFilter::default() }).await?, 1);
+    assert_eq!(refused(store.complete_delivery(claimed[2].lease).await), ErrorKind::LeaseLost);
+    assert_eq!(store.drop_deliveries(&old(None)).await?, 0);
+    let left = store.deliveries(&DeliveryFilter::default(), &Page::default()).await?.items;
+    let left: Vec<_> = left.iter().map(|row| (row.request.sink.as_str(), row.state)).collect();
+    assert_eq!(left, [("new", JobState::Queued), ("old", JobState::Done)]);
+
+    // What is dropped can be asked for again.
+    store.apply(vec![Change::Deliver(delivery("old", 4))]).await?;
+    assert_eq!(claim(store, "old").await?.len(), 1);
+    Ok(())
+}
+
+pub(super) async fn the_sinks_of_all_workers_are_known(subject: &Subject) -> Outcome {
+    let store = &*subject.store;
+    assert_eq!(store.sinks().await?, [""; 0]);
+    let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    store.set_sinks("one", names(&["scout", "files"])).await?;
+    store.set_sinks("two", names(&["scout", "hook"])).await?;
+    assert_eq!(store.sinks().await?, ["files", "hook", "scout"]);
+    store.set_sinks("one", names(&["scout"])).await?;
+    store.set_sinks("two", Vec::new()).await?;
+    assert_eq!(store.sinks().await?, ["scout"]);
+    Ok(())
+}

@@ -8,7 +8,7 @@ mod prune;
 mod removal;
 mod state;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -388,18 +388,33 @@ impl Store for MemoryStore {
         if retried { Ok(()) } else { Err(no_dead_letter("retry delivery", delivery)) }
     }
 
+    async fn drop_deliveries(&self, filter: &DeliveryFilter) -> Result<u64> {
+        let mut state = self.state();
+        let now = self.now();
+        state.deliveries.values_mut().for_each(|row| row.life.sweep(now));
+        let before = state.deliveries.len();
+        let ends = [JobState::Queued, JobState::Dead];
+        state.deliveries.retain(|_, row| !(ends.contains(&row.life.state) && is_wanted(row, filter)));
+        Ok((before - state.deliveries.len()) as u64)
+    }
+
+    async fn set_sinks(&self, worker: &str, sinks: Vec<String>) -> Result<()> {
+        self.state().sinks.insert(worker.to_owned(), sinks);
+        Ok(())
+    }
+
+    async fn sinks(&self) -> Result<Vec<String>> {
+        let all: BTreeSet<String> = self.state().sinks.values().flatten().cloned().collect();
+        Ok(all.into_iter().collect())
+    }
+
     async fn outbox_stats(&self) -> Result<Vec<SinkStats>> {
         let now = self.now();
         Ok(self.state().outbox_stats(now))
     }
 
     async fn deliveries(&self, filter: &DeliveryFilter, page: &Page) -> Result<Listing<DeliveryRecord>> {
-        let wanted = |row: &DeliveryRow| {
-            filter.state.is_none_or(|state| state == row.life.state)
-                && filter.sink.as_ref().is_none_or(|sink| *sink == row.request.sink)
-                && filter.id.is_none_or(|id| id.0 == row.life.id)
-        };
-        newest(&self.state().deliveries, page, wanted, delivery_record)
+        newest(&self.state().deliveries, page, |row| is_wanted(row, filter), delivery_record)
     }
 
     async fn wait_for_deliveries(&self, at_most: Duration) -> Result<()> {
@@ -458,6 +473,12 @@ fn job_record(row: &JobRow) -> Result<JobRecord> {
         created_at: timestamp(life.created_at)?,
         finished_at: life.finished_at.map(timestamp).transpose()?,
     })
+}
+
+fn is_wanted(row: &DeliveryRow, filter: &DeliveryFilter) -> bool {
+    filter.state.is_none_or(|state| state == row.life.state)
+        && filter.sink.as_ref().is_none_or(|sink| *sink == row.request.sink)
+        && filter.id.is_none_or(|id| id.0 == row.life.id)
 }
 
 fn delivery_record(row: &DeliveryRow) -> Result<DeliveryRecord> {

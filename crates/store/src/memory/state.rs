@@ -29,6 +29,8 @@ pub(super) struct State {
     pub(super) event_keys: HashMap<(String, String), EventId>,
     pub(super) jobs: BTreeMap<i64, JobRow>,
     pub(super) deliveries: BTreeMap<i64, DeliveryRow>,
+    /// The sinks of each worker.
+    pub(super) sinks: HashMap<String, Vec<String>>,
     pub(super) ledger: HashMap<(Digest, String), (i64, LedgerEntry)>,
     pub(super) registries: BTreeMap<String, RegistryState>,
     pub(super) repositories: BTreeMap<RepositoryName, RepositoryState>,

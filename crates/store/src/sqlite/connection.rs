@@ -32,6 +32,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (3, "delivery lanes", include_str!("../../migrations/sqlite/0003_delivery_lanes.sql")),
     (4, "event keys", include_str!("../../migrations/sqlite/0004_event_keys.sql")),
     (5, "integrations", include_str!("../../migrations/sqlite/0005_integrations.sql")),
+    (6, "delivery sinks", include_str!("../../migrations/sqlite/0006_delivery_sinks.sql")),
 ];
 
 pub(super) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

@@ -487,6 +487,20 @@ impl Store for SqliteStore {
         Ok(())
     }
 
+    async fn drop_deliveries(&self, filter: &DeliveryFilter) -> Result<u64> {
+        let filter = filter.clone();
+        self.write("drop deliveries", move |tx| Box::pin(async move { outbox::remove(tx, &filter).await })).await
+    }
+
+    async fn set_sinks(&self, worker: &str, sinks: Vec<String>) -> Result<()> {
+        let worker = worker.to_owned();
+        self.write("note sinks", move |tx| Box::pin(async move { outbox::set_sinks(tx, &worker, &sinks).await })).await
+    }
+
+    async fn sinks(&self) -> Result<Vec<String>> {
+        self.database.read("list sinks", |connection| Box::pin(outbox::sinks(connection))).await
+    }
+
     async fn outbox_stats(&self) -> Result<Vec<SinkStats>> {
         let clock = self.database.clone();
         self.database

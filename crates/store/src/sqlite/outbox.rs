@@ -141,6 +141,41 @@ pub(super) async fn list(
     Ok(Listing::cut(deliveries, page, |delivery| Cursor::new([&delivery.id])))
 }
 
+/// Removes rows that wait or were given up.
+pub(super) async fn remove(tx: &mut Tx<'_>, filter: &DeliveryFilter) -> Result<u64> {
+    // What a worker left when it crashed waits again once its lease has run out.
+    Leased::Deliveries.sweep(tx).await?;
+    let dropped = sqlx::query(
+        "DELETE FROM deliveries
+        WHERE state IN ('queued', 'dead') AND (?1 IS NULL OR state = ?1) AND (?2 IS NULL OR sink = ?2)
+            AND (?3 IS NULL OR id = ?3)",
+    )
+    .bind(filter.state.map(JobState::as_str))
+    .bind(&filter.sink)
+    .bind(filter.id.map(|id| id.0))
+    .execute(tx.connection())
+    .await
+    .sql()?;
+    Ok(dropped.rows_affected())
+}
+
+pub(super) async fn set_sinks(tx: &mut Tx<'_>, worker: &str, sinks: &[String]) -> Result<()> {
+    sqlx::query("DELETE FROM delivery_sinks WHERE worker = ?1").bind(worker).execute(tx.connection()).await.sql()?;
+    for sink in sinks {
+        sqlx::query("INSERT OR IGNORE INTO delivery_sinks (worker, sink) VALUES (?1, ?2)")
+            .bind(worker)
+            .bind(sink)
+            .execute(tx.connection())
+            .await
+            .sql()?;
+    }
+    Ok(())
+}
+
+pub(super) async fn sinks(connection: &mut SqliteConnection) -> Result<Vec<String>> {
+    sqlx::query_scalar("SELECT DISTINCT sink FROM delivery_sinks ORDER BY sink").fetch_all(connection).await.sql()
+}
+
 pub(super) async fn stats(connection: &mut SqliteConnection, now: i64) -> Result<Vec<SinkStats>> {
     let rows = sqlx::query(
         "SELECT sink,

@@ -1,0 +1,89 @@
+//! Amazon's services, as `moto` has them.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::io::AsyncWriteExt as _;
+
+use crate::{Service, eventually, free_port, python};
+
+/// How long it may take to start on a busy machine.
+const START: Duration = Duration::from_secs(60);
+
+/// Before each script: what it is given, and how to make a client.
+const OPEN: &str = r#"
+import boto3, json, sys
+given = json.load(sys.stdin)
+def client(service):
+    return boto3.client(service, region_name="eu-west-1", endpoint_url=given["endpoint"],
+                        aws_access_key_id=given["key"], aws_secret_access_key=given["secret"])
+"#;
+
+/// A running `moto`. Its state goes with it.
+#[derive(Debug)]
+pub struct Moto {
+    // Before the folder that has its log.
+    _service: Service,
+    _folder: TempDir,
+    python: PathBuf,
+    endpoint: String,
+}
+
+impl Moto {
+    /// An access key, and its secret; moto takes any.
+    pub const KEY: (&'static str, &'static str) = ("AKIAOWN", "secret");
+
+    /// The region of the clients.
+    pub const REGION: &'static str = "eu-west-1";
+
+    /// Starts it on a port of this machine.
+    ///
+    /// # Errors
+    ///
+    /// If it does not start.
+    pub async fn start() -> Result<Self> {
+        let (python, folder, port) = (python().await?, tempfile::tempdir()?, free_port());
+        let mut command = Command::new(&python);
+        command.args(["-m", "moto.server", "-H", "127.0.0.1", "-p", &port.to_string()]);
+        let mut service = Service::start("moto", &mut command, &folder.path().join("log"))?;
+        eventually("moto listens", START, async || {
+            service.check()?;
+            std::net::TcpStream::connect(("127.0.0.1", port)).context("connect to moto")
+        })
+        .await?;
+        Ok(Self { _service: service, _folder: folder, python, endpoint: format!("http://127.0.0.1:{port}") })
+    }
+
+    /// The address of every service.
+    pub fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    /// Runs a script that makes its clients with `client("s3")`, and reads what it is `given`; the answer is the JSON
+    /// that it prints, if it prints some.
+    ///
+    /// # Errors
+    ///
+    /// If it fails.
+    pub async fn boto3(&self, script: &str, mut given: Value) -> Result<Value> {
+        given["endpoint"] = json!(self.endpoint);
+        (given["key"], given["secret"]) = (json!(Self::KEY.0), json!(Self::KEY.1));
+        let mut child = tokio::process::Command::new(&self.python)
+            .args(["-c", &format!("{OPEN}{script}")])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()?;
+        child.stdin.take().context("the script has an input")?.write_all(given.to_string().as_bytes()).await?;
+        let output = child.wait_with_output().await?;
+        ensure!(output.status.success(), "boto3 failed");
+        if output.stdout.is_empty() {
+            return Ok(Value::Null);
+        }
+        serde_json::from_slice(&output.stdout).context("read what the script printed")
+    }
+}
