@@ -4,6 +4,7 @@
 //! - [`DockerRegistry`] runs Debian's `docker-registry`, with the token service ([`TokenService`]) that one of its
 //!   ways to sign in needs.
 //! - [`skopeo`] and [`umoci`] push and make images.
+//! - [`Moto`] has Amazon's services.
 //! - [`Receiver`] takes notifications, to see what a registry really sends.
 //!
 //! Every program is started on a loopback port of its own with its own folder, and ended by its own process ID.
@@ -13,6 +14,7 @@ mod api;
 mod binaries;
 mod eventually;
 mod fixture;
+mod moto;
 mod port;
 mod receiver;
 mod registry;
@@ -26,11 +28,12 @@ pub use api::{Api, Reply, get};
 pub use binaries::{binary, supercargo, supercargo_with};
 pub use eventually::eventually;
 pub use fixture::{app, base, heavy};
+pub use moto::Moto;
 pub use port::free_port;
 pub use receiver::{Received, Receiver};
 pub use registry::{DockerRegistry, DockerRegistryBuilder, PASSWORD, USER};
 pub use sender::{Sender, push_event};
 pub use service::Service;
 pub use token::TokenService;
-pub use tool::{Login, manifest, push, python, skopeo, umoci};
+pub use tool::{Login, hmac, manifest, push, python, run_python, skopeo, umoci};
 pub use watcher::{EVENT_SECRET, Watcher, WatcherBuilder};
