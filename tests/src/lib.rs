@@ -4,12 +4,14 @@
 //! - [`DockerRegistry`] runs Debian's `docker-registry`, with the token service ([`TokenService`]) that one of its
 //!   ways to sign in needs.
 //! - [`skopeo`] and [`umoci`] push and make images.
+//! - [`Moto`] has Amazon's services, [`Azurite`] the queues of Azure's.
 //! - [`Receiver`] takes notifications, to see what a registry really sends.
 //!
 //! Every program is started on a loopback port of its own with its own folder, and ended by its own process ID.
 //! A program that is missing fails the test: `tests/run` installs what is needed and runs everything.
 
 mod api;
+mod azurite;
 mod binaries;
 mod eventually;
 mod fixture;
@@ -25,6 +27,7 @@ mod tool;
 mod watcher;
 
 pub use api::{Api, Reply, get};
+pub use azurite::Azurite;
 pub use binaries::{binary, supercargo, supercargo_with};
 pub use eventually::eventually;
 pub use fixture::{app, base, heavy};
@@ -36,5 +39,5 @@ pub use registry::{DockerRegistry, DockerRegistryBuilder, PASSWORD, USER};
 pub use sender::{Sender, push_event};
 pub use service::Service;
 pub use token::TokenService;
-pub use tool::{Login, manifest, openssl, push, python, skopeo, umoci};
+pub use tool::{Login, hmac, manifest, openssl, push, python, run_python, skopeo, umoci};
 pub use watcher::{EVENT_SECRET, Watcher, WatcherBuilder};

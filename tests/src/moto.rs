@@ -86,4 +86,15 @@ impl Moto {
         }
         serde_json::from_slice(&output.stdout).context("read what the script printed")
     }
+
+    /// Makes a queue; its address.
+    ///
+    /// # Errors
+    ///
+    /// What Amazon's library complains of.
+    pub async fn queue(&self, name: &str) -> Result<String> {
+        let make = "print(json.dumps(client('sqs').create_queue(QueueName=given['name'])['QueueUrl']))";
+        let made = self.boto3(make, json!({ "name": name })).await?;
+        made.as_str().map(str::to_owned).context("a queue has an address")
+    }
 }

@@ -94,6 +94,32 @@ pub async fn python() -> Result<PathBuf> {
     Ok(String::from_utf8(output.stdout)?.trim().into())
 }
 
+/// Runs a Python program with these arguments; what it prints.
+///
+/// # Errors
+///
+/// What it complains of.
+pub async fn run_python(program: &str, arguments: &[&str]) -> Result<String> {
+    let output = Command::new(python().await?).arg("-c").arg(program).args(arguments).output().await?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+/// The HMAC of `body`, in hexadecimal digits, as `openssl` computes it. `algorithm` is one of its digests: `sha256`.
+///
+/// # Errors
+///
+/// What it complains of.
+pub async fn hmac(algorithm: &str, secret: &str, body: &str) -> Result<String> {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("signed");
+    std::fs::write(&file, body)?;
+    let digest = format!("-{algorithm}");
+    let arguments = ["dgst", &digest, "-hmac", secret, "-hex", "-r"].map(OsStr::new);
+    let text = String::from_utf8(openssl(arguments.into_iter().chain([file.as_os_str()])).await?)?;
+    Ok(text.split_whitespace().next().context("openssl printed nothing")?.to_owned())
+}
+
 /// Pushes `artifact` with skopeo, as a build machine does.
 ///
 /// # Errors

@@ -1,6 +1,7 @@
 //! Store, engine and server, put together and run.
 
 mod endpoint;
+mod queue;
 mod sources;
 #[cfg(test)]
 mod tests;
@@ -13,11 +14,12 @@ use std::sync::Arc;
 use futures_util::future::{join_all, try_join_all};
 use supercargo_engine::index::Indexer;
 use supercargo_engine::store::{IncludeRemoved, IntegrationStore as _, Store};
-use supercargo_engine::{Engine, EngineBuilder, Options, Route, Summary, Watch};
+use supercargo_engine::{Engine, Options, Route, Summary, Watch};
 use supercargo_server::{Access, EventSource, Metrics, Server, Socket, Tls};
 use tokio::net::TcpListener;
 
 pub(crate) use self::endpoint::{EndpointPlan, ProductPort, Surroundings, TlsFiles};
+use self::queue::with_queue;
 pub(crate) use self::sources::SourcePlan;
 use crate::data::{self, OwnedStore};
 use crate::integrations::{self, KeyArgs};
@@ -261,31 +263,5 @@ impl Endpoint {
         };
         let (served, ()) = tokio::join!(join_all(serving), renewing);
         served.into_iter().collect()
-    }
-}
-
-/// Adds the queue of a source that has one.
-fn with_queue(builder: EngineBuilder, source: &SourcePlan) -> Result<EngineBuilder> {
-    let Some(queue) = &source.queue else { return Ok(builder) };
-    let built =
-        source.build().map_err(|error| Error::failed(format!("set up the event source {}", source.name), error))?;
-    #[cfg(feature = "sqs")]
-    {
-        use supercargo_engine::Puller;
-        use supercargo_engine::events::pull::SqsQueue;
-
-        let mut options = supercargo_engine::events::pull::SqsOptions::new(&queue.url);
-        (options.region, options.endpoint) = (queue.region.clone(), queue.endpoint.clone());
-        let pulled = SqsQueue::new(options)
-            .map_err(|error| Error::failed(format!("set up the queue of the event source {}", source.name), error))?;
-        Ok(builder.with_puller(Puller::new(source.name.clone(), built, Arc::new(pulled))))
-    }
-    #[cfg(not(feature = "sqs"))]
-    {
-        let _ = (built, &queue.url);
-        Err(Error::usage(vec![format!(
-            "event-source {}: queues are not in this build: build with --features sqs",
-            source.name
-        )]))
     }
 }

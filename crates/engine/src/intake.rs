@@ -214,6 +214,19 @@ impl Intake {
         Ok(Received { answer: reception.answer, outcome, receipt })
     }
 
+    /// Keeps a message of the source `name` aside, for the operator to look at and to replay, with the reason.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Intake::receive_trusted`].
+    pub(crate) async fn quarantine(&self, name: &str, body: &[u8], reason: String) -> Result<Receipt> {
+        let headers = HeaderMap::new();
+        let method = http::Method::POST;
+        let request = Request::new(&method, &headers, body, self.shared.clock.now());
+        let reception = Reception::new(Verdict::Malformed(reason), Answer::status(http::StatusCode::OK));
+        self.accept(name, &request, &reception).await
+    }
+
     /// Reads a stored delivery again, as one that has proven its sender, and stores what it asks for now: for
     /// deliveries that were not understood or of something that was not watched.
     ///

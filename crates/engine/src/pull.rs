@@ -11,10 +11,12 @@ use tracing::{debug, info, warn};
 
 use crate::failure::chain;
 use crate::shared::Shared;
-use crate::{Backoff, Intake};
+use crate::{Backoff, Error, ErrorKind, Intake};
 
 /// How long a queue that fails is left alone.
 const PAUSE: Backoff = Backoff { base: Duration::from_secs(1), cap: Duration::from_secs(60) };
+/// A message that was handed out this often, a minute apart, and is still not stored, is not the store's bad hour.
+const POISON: u32 = 5;
 
 /// A queue, and how its messages are read.
 pub struct Puller {
@@ -73,7 +75,10 @@ async fn round(intake: &Intake, puller: &Puller) -> Result<(), PullError> {
     if messages.is_empty() {
         return Ok(());
     }
-    let stored = holding(puller, &messages, store(intake, puller, &messages)).await;
+    let (stored, renewed) = holding(puller, &messages, store(intake, puller, &messages)).await;
+    let current = renewed.as_deref().unwrap_or(&messages);
+    let stored: Vec<Message> =
+        current.iter().zip(stored).filter(|(_, stored)| *stored).map(|(message, _)| message.clone()).collect();
     if stored.len() < messages.len() {
         // They come again when their time is over.
         debug!(source = puller.name, messages = messages.len() - stored.len(), "messages left in the queue");
@@ -88,33 +93,101 @@ async fn round(intake: &Intake, puller: &Puller) -> Result<(), PullError> {
     Ok(())
 }
 
-/// Stores the messages; those that were.
-async fn store(intake: &Intake, puller: &Puller, messages: &[Message]) -> Vec<Message> {
-    let one = async |message: &Message| match intake
-        .receive_pulled(&puller.name, puller.source.as_ref(), &message.body, puller.integration)
-        .await
-    {
-        Ok(_) => Some(message.clone()),
-        Err(error) => {
-            debug!(source = puller.name, message = message.id, error = chain(&error), "message not stored");
-            None
-        }
+/// Stores the messages; whether each was.
+async fn store(intake: &Intake, puller: &Puller, messages: &[Message]) -> Vec<bool> {
+    let one = async |message: &Message| {
+        let source = puller.source.as_ref();
+        let error = match intake.receive_pulled(&puller.name, source, &message.body, puller.integration).await {
+            Ok(_) => return true,
+            Err(error) => error,
+        };
+        debug!(source = puller.name, message = message.id, error = chain(&error), "message not stored");
+        let is_poison = message.receptions >= POISON && error.kind() == ErrorKind::Store;
+        is_poison && set_aside(intake, puller, message, &error).await
     };
     // Side by side, so that they share a commit.
-    join_all(messages.iter().map(one)).await.into_iter().flatten().collect()
+    join_all(messages.iter().map(one)).await
 }
 
-/// Keeps the messages ours while `work` goes on, however long the store takes.
-async fn holding<T>(puller: &Puller, messages: &[Message], work: impl Future<Output = T>) -> T {
+/// Keeps a message for the operator that comes again and again and cannot be stored as what it is. If the store takes
+/// nothing at all, it does not take this either, and the message stays where it is.
+async fn set_aside(intake: &Intake, puller: &Puller, message: &Message, error: &Error) -> bool {
+    let reason = format!("handed out {} times and not stored: {}", message.receptions, chain(error));
+    match intake.quarantine(&puller.name, &message.body, reason).await {
+        Ok(_) => {
+            warn!(source = puller.name, message = message.id, error = chain(error), "message set aside");
+            true
+        }
+        Err(_) => false,
+    }
+}
+
+/// Keeps the messages ours while `work` goes on, however long the store takes. The messages as they are to be
+/// acknowledged then, if they had to be kept.
+async fn holding<T>(puller: &Puller, messages: &[Message], work: impl Future<Output = T>) -> (T, Option<Vec<Message>>) {
     let mut work = std::pin::pin!(work);
+    let mut renewed: Option<Vec<Message>> = None;
     loop {
         tokio::select! {
-            done = &mut work => return done,
+            done = &mut work => return (done, renewed),
             () = tokio::time::sleep(puller.queue.visibility() / 2) => {
-                if let Err(error) = puller.queue.extend(messages).await {
-                    debug!(source = puller.name, error = chain(&error), "messages may come again");
+                match puller.queue.extend(renewed.as_deref().unwrap_or(messages)).await {
+                    Ok(kept) => renewed = Some(kept),
+                    Err(error) => debug!(source = puller.name, error = chain(&error), "messages may come again"),
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use async_trait::async_trait;
+    use supercargo_events::{SourceConfig, build};
+
+    use super::*;
+
+    /// A queue that gives another receipt whenever a message is kept.
+    #[derive(Debug, Default)]
+    struct Renewing {
+        kept: Mutex<Vec<String>>,
+    }
+
+    #[async_trait]
+    impl PullSource for Renewing {
+        async fn receive(&self) -> Result<Vec<Message>, PullError> {
+            Ok(Vec::new())
+        }
+
+        async fn acknowledge(&self, _: &[Message]) -> Result<Vec<Message>, PullError> {
+            Ok(Vec::new())
+        }
+
+        async fn extend(&self, messages: &[Message]) -> Result<Vec<Message>, PullError> {
+            self.kept.lock().unwrap().extend(messages.iter().map(|message| message.receipt.clone()));
+            let renew = |message: &Message| Message { receipt: format!("{}+", message.receipt), ..message.clone() };
+            Ok(messages.iter().map(renew).collect())
+        }
+
+        fn visibility(&self) -> Duration {
+            Duration::from_secs(60)
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn messages_are_kept_with_the_receipt_that_counts() {
+        let queue = Arc::new(Renewing::default());
+        let source = build("distribution", SourceConfig::new([]).opened()).unwrap();
+        let puller = Puller::new("queue", source, queue.clone());
+        let message = Message { id: "1".to_owned(), receipt: "r".to_owned(), body: Vec::new(), receptions: 1 };
+        let work = async |seconds| tokio::time::sleep(Duration::from_secs(seconds)).await;
+
+        let (_, renewed) = holding(&puller, std::slice::from_ref(&message), work(20)).await;
+        assert!(renewed.is_none() && queue.kept.lock().unwrap().is_empty(), "a commit takes no time");
+        let (_, renewed) = holding(&puller, std::slice::from_ref(&message), work(100)).await;
+        assert_eq!(*queue.kept.lock().unwrap(), ["r", "r+", "r++"], "every half a minute, by the receipt of before");
+        assert_eq!(renewed.unwrap()[0].receipt, "r+++");
     }
 }

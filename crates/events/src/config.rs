@@ -161,6 +161,8 @@ impl Settings {
         if let Some(header) = self.config.header.take() {
             self.problem(format!("header `{header}` has no use here: no secret comes in one"));
         }
+        // What two ways of proof miss is missing once.
+        self.problems.dedup();
         if self.problems.is_empty() {
             return Ok(());
         }

@@ -4,8 +4,12 @@
 //! comes again. What a message says is the business of a [`Source`](crate::Source), by
 //! [`receive_trusted`](crate::Source::receive_trusted): who may write to the queue is decided where the queue is.
 
+#[cfg(feature = "azure-queue")]
+mod azure;
 #[cfg(feature = "sqs")]
 mod connector;
+#[cfg(any(feature = "azure-queue", feature = "sqs"))]
+mod http;
 #[cfg(feature = "sqs")]
 mod sqs;
 
@@ -15,6 +19,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+#[cfg(feature = "azure-queue")]
+pub use self::azure::{AzureAccess, AzureQueue, AzureQueueOptions, AzureTokens};
 #[cfg(feature = "sqs")]
 pub use self::sqs::{SqsOptions, SqsQueue};
 
@@ -29,8 +35,9 @@ pub trait PullSource: fmt::Debug + Send + Sync {
     /// again.
     async fn acknowledge(&self, messages: &[Message]) -> Result<Vec<Message>, PullError>;
 
-    /// Keeps the messages for another [`PullSource::visibility`].
-    async fn extend(&self, messages: &[Message]) -> Result<(), PullError>;
+    /// Keeps the messages for another [`PullSource::visibility`]. Answers them as they are acknowledged from then on:
+    /// some queues give each another receipt. One that could not be kept is answered as it was.
+    async fn extend(&self, messages: &[Message]) -> Result<Vec<Message>, PullError>;
 
     /// How long a message that was handed out is nobody else's.
     fn visibility(&self) -> Duration;
@@ -45,11 +52,17 @@ pub struct Message {
     pub receipt: String,
     /// What it says.
     pub body: Vec<u8>,
+    /// How often it was handed out, this time included; 0 if the queue does not count.
+    pub receptions: u32,
 }
 
 impl fmt::Debug for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Message").field("id", &self.id).field("body_len", &self.body.len()).finish_non_exhaustive()
+        f.debug_struct("Message")
+            .field("id", &self.id)
+            .field("body_len", &self.body.len())
+            .field("receptions", &self.receptions)
+            .finish_non_exhaustive()
     }
 }
 

@@ -19,6 +19,8 @@ mod options;
 #[cfg(feature = "acr")]
 mod registry;
 #[cfg(feature = "acr")]
+mod tokens;
+#[cfg(feature = "acr")]
 mod tool;
 
 use std::collections::BTreeMap;
@@ -31,6 +33,8 @@ pub use list::AcrManifest;
 pub use options::{AcrOptions, AzureIdentity};
 #[cfg(feature = "acr")]
 pub use registry::{AcrRegistry, AcrRegistryBuilder};
+#[cfg(feature = "acr")]
+pub use tokens::EntraTokens;
 
 use crate::credential::CredentialProvider;
 use crate::error::Problem;

@@ -60,7 +60,7 @@ mod registry;
 mod secret;
 
 #[cfg(feature = "acr")]
-pub use acr::{AcrManifest, AcrOptions, AcrRegistry, AcrRegistryBuilder, AzureIdentity};
+pub use acr::{AcrManifest, AcrOptions, AcrRegistry, AcrRegistryBuilder, AzureIdentity, EntraTokens};
 pub use archive::{ArchiveBlobs, ArchiveRegistry};
 #[cfg(feature = "artifactory")]
 pub use artifactory::ArtifactoryRegistry;

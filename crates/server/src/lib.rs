@@ -54,6 +54,7 @@ mod problem;
 pub mod search;
 mod server;
 mod state;
+mod stranger;
 mod tls;
 mod webhook;
 

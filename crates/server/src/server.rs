@@ -17,6 +17,7 @@ use tokio::sync::watch;
 use crate::connection::{Bounded, Socket};
 use crate::problem::Problem;
 use crate::state::{Shared, State as SharedState};
+use crate::stranger::Peer;
 use crate::{Error, Options, Result, access, api, health, metrics, webhook};
 
 /// How long requests under way may take after a stop was asked for.
@@ -113,6 +114,7 @@ async fn serve(socket: Socket, router: Router, shutdown: impl Future<Output = ()
         shutdown.await;
         drop(stop);
     };
+    let router = router.into_make_service_with_connect_info::<Peer>();
     let serving = axum::serve(Bounded::new(socket), router).with_graceful_shutdown(graceful);
     let overdue = async move {
         // An error says that the sender is gone, which is the signal.

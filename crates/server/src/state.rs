@@ -7,6 +7,7 @@ use supercargo_engine::store::Store;
 use supercargo_engine::{Engine, Intake};
 use tokio::sync::Semaphore;
 
+use crate::stranger::Strangers;
 use crate::{Access, EventSource, Metrics, Options, webhook};
 
 pub(crate) type Shared = Arc<State>;
@@ -21,6 +22,7 @@ pub(crate) struct State {
     pub(crate) body_limit: usize,
     /// For the bodies of deliveries, in units.
     pub(crate) memory: Semaphore,
+    pub(crate) strangers: Strangers,
     pub(crate) metrics: Metrics,
 }
 
@@ -39,6 +41,7 @@ impl State {
             sources,
             body_limit: options.body_limit,
             memory: Semaphore::new(webhook::units(options.memory)),
+            strangers: Strangers::default(),
             metrics: options.metrics,
         }
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::body::{Body, BodyDataStream};
-use axum::extract::{Path, Request, State};
+use axum::extract::{ConnectInfo, Path, Request, State};
 use axum::response::{IntoResponse, Response};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
@@ -13,10 +13,12 @@ use jiff::Timestamp;
 use supercargo_engine::Received;
 use supercargo_engine::events::{self, PROVIDERS};
 use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::Instant;
 
 use crate::EventSource;
 use crate::problem::Problem;
 use crate::state::{Shared, State as SharedState};
+use crate::stranger::Peer;
 
 /// How long a sender may take for its body. Providers themselves give up after some seconds.
 const BODY: Duration = Duration::from_secs(15);
@@ -90,6 +92,15 @@ async fn deliver(
     receive: impl AsyncFnOnce(events::Request<'_>) -> Option<Received>,
 ) -> Option<Response> {
     let (parts, body) = request.into_parts();
+    let peer = parts.extensions.get::<ConnectInfo<Peer>>().map(|ConnectInfo(peer)| *peer);
+    if let Err(limited) = shared.strangers.admit(peer, Instant::now()) {
+        if limited.is_news {
+            let from = peer.map(|peer| peer.0.ip().to_string()).unwrap_or_default();
+            tracing::warn!(source = source.name, from, "sender limited: its deliveries prove nothing");
+        }
+        shared.metrics.delivery("limited");
+        return Problem::unavailable("too many deliveries without a proof", limited.wait).into_response();
+    }
     let mut room = Room { memory: &shared.memory, taken: None, units: 0 };
     let body = match read(&mut room, body, limit.min(shared.body_limit)).await {
         Ok(body) => body,
@@ -100,6 +111,7 @@ async fn deliver(
     };
     let received = receive(delivery(&parts, secret, &body)).await?;
     shared.metrics.delivery(received.outcome);
+    shared.strangers.note(peer, received.answer.status, Instant::now());
     let mut response = Response::new(Body::from(received.answer.body));
     *response.status_mut() = received.answer.status;
     *response.headers_mut() = received.answer.headers;

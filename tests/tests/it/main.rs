@@ -1,5 +1,6 @@
 //! The end-to-end tests: the workspace and the real binaries, seen from outside.
 
+mod azure_queue;
 mod burst;
 mod commands;
 mod conformance;

@@ -13,7 +13,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use serde_json::{Value, json};
-use supercargo_tests::{Service, binary, eventually, free_port};
+use supercargo_tests::{Moto, Service, binary, eventually, free_port};
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex as AsyncMutex, mpsc};
 use tokio::task::JoinHandle;
@@ -196,6 +196,78 @@ async fn a_lambda_function_passes_events_on() -> Result<()> {
     assert_eq!(outcome, "error");
     sink.refuse(None);
     assert_eq!(runtime.invoke(rule("7")).await?.0, "response", "it goes on");
+    Ok(())
+}
+
+/// Takes all messages out of a queue, with Amazon's own client, and prints their bodies.
+const DRAIN: &str = "sqs, bodies = client('sqs'), []\n\
+    while True:\n\
+    \x20   found = sqs.receive_message(QueueUrl=given['url'], MaxNumberOfMessages=10).get('Messages', [])\n\
+    \x20   if not found: break\n\
+    \x20   for message in found:\n\
+    \x20       bodies.append(message['Body'])\n\
+    \x20       sqs.delete_message(QueueUrl=given['url'], ReceiptHandle=message['ReceiptHandle'])\n\
+    print(json.dumps(bodies))";
+
+/// The identifiers of the events in a queue, which is empty then.
+async fn drained(moto: &Moto, url: &str) -> Result<Vec<String>> {
+    let bodies: Vec<String> = serde_json::from_value(moto.boto3(DRAIN, json!({"url": url})).await?)?;
+    let mut found = Vec::new();
+    for body in bodies {
+        let event: Value = serde_json::from_str(&body)?;
+        let id = event["id"].as_str().context("an event has an id")?.to_owned();
+        assert_eq!(event, rule(&id), "it is passed on as it came");
+        found.push(id);
+    }
+    found.sort();
+    Ok(found)
+}
+
+#[tokio::test]
+async fn a_lambda_function_puts_events_into_a_queue() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let (moto, runtime) = (Moto::start().await?, Runtime::start().await?);
+    let url = moto.queue("relayed").await?;
+    let mut command = Command::new(binary("supercargo-lambda")?);
+    command
+        .env_clear()
+        .env("AWS_LAMBDA_RUNTIME_API", &runtime.address)
+        .env("AWS_LAMBDA_FUNCTION_NAME", "relay")
+        .env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")
+        .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128")
+        .env("AWS_LAMBDA_LOG_GROUP_NAME", "relay")
+        .env("AWS_LAMBDA_LOG_STREAM_NAME", "relay")
+        // The platform sets these, from the function's role.
+        .env("AWS_REGION", Moto::REGION)
+        .env("AWS_ACCESS_KEY_ID", "test")
+        .env("AWS_SECRET_ACCESS_KEY", "test")
+        .env("SUPERCARGO_QUEUE_URL", &url)
+        .env("SUPERCARGO_QUEUE_ENDPOINT", moto.endpoint());
+    let _service = Service::start("supercargo-lambda", &mut command, &folder.path().join("log"))?;
+
+    assert_eq!(runtime.invoke(rule("1")).await?, ("response".to_owned(), json!({})));
+    let sns =
+        json!({"Records": [{"EventSource": "aws:sns", "Sns": {"MessageId": "m", "Message": rule("2").to_string()}}]});
+    assert_eq!(runtime.invoke(sns).await?.0, "response");
+    assert_eq!(drained(&moto, &url).await?, ["1", "2"]);
+
+    // More than one call to the queue takes.
+    let record = |body: &str, id: u32| json!({"messageId": format!("m-{id}"), "eventSource": "aws:sqs", "body": body});
+    let records: Vec<Value> = (100..125).map(|id| record(&rule(&id.to_string()).to_string(), id)).collect();
+    assert_eq!(runtime.invoke(json!({"Records": records})).await?.1, json!({"batchItemFailures": []}));
+    let expected: Vec<String> = (100..125).map(|id: u32| id.to_string()).collect();
+    assert_eq!(drained(&moto, &url).await?, expected);
+
+    // A queue that is not there: nothing is passed on, and the platform hears of every message.
+    moto.boto3("client('sqs').delete_queue(QueueUrl=given['url'])", json!({"url": url})).await?;
+    let (outcome, answer) = runtime.invoke(rule("3")).await?;
+    assert_eq!(outcome, "error");
+    assert!(answer["errorMessage"].as_str().is_some_and(|text| text.contains("queue")), "{answer}");
+    let (_, answer) = runtime.invoke(json!({"Records": [record(&rule("4").to_string(), 4)]})).await?;
+    assert_eq!(answer, json!({"batchItemFailures": [{"itemIdentifier": "m-4"}]}));
+    moto.queue("relayed").await?;
+    assert_eq!(runtime.invoke(rule("5")).await?.0, "response", "it goes on");
+    assert_eq!(drained(&moto, &url).await?, ["5"]);
     Ok(())
 }
 

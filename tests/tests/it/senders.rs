@@ -1,23 +1,14 @@
 //! Senders that are real: the vendors' own libraries and services, as far as a test can have them.
 
-use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 use supercargo_testkit::RegistryServer;
-use supercargo_tests::{Api, Sender, Service, Watcher, app, eventually, free_port, python};
+use supercargo_tests::{Api, Moto, Sender, Watcher, app, hmac, run_python};
 
 const LIMIT: Duration = Duration::from_secs(60);
 const SECRET: &str = "the-secret-of-the-event-source";
-
-/// Runs a Python program with these arguments; what it prints.
-async fn run_python(program: &str, arguments: &[&str]) -> Result<String> {
-    let output = tokio::process::Command::new(python().await?).arg("-c").arg(program).args(arguments).output().await?;
-    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    Ok(String::from_utf8(output.stdout)?)
-}
 
 /// A watcher with one source of `provider`, which speaks for the registry of the kit.
 async fn watcher(server: &RegistryServer, provider: &str, options: &str) -> Result<Watcher> {
@@ -129,7 +120,7 @@ async fn a_signature_of_openssl_is_artifactorys() -> Result<()> {
         "subscription_key": "test", "jpd_origin": "", "source": "jfrog/ci",
     })
     .to_string();
-    let signature = hmac(&body, watcher.folder()).await?;
+    let signature = hmac("sha256", SECRET, &body).await?;
     let mut sender = Sender::connect(&watcher.address()).await?;
     let mut post = async |signature: &str| {
         let headers = format!("X-JFrog-Event-Auth: {signature}\r\nContent-Type: application/json\r\n");
@@ -141,48 +132,6 @@ async fn a_signature_of_openssl_is_artifactorys() -> Result<()> {
     assert!((200..300).contains(&status), "{status}");
     watcher.indexed(image.digest(), LIMIT).await?;
     Ok(())
-}
-
-async fn hmac(body: &str, folder: &Path) -> Result<String> {
-    let file = folder.join("signed");
-    std::fs::write(&file, body)?;
-    let output = tokio::process::Command::new("openssl")
-        .args(["dgst", "-sha256", "-hmac", SECRET, "-hex", "-r"])
-        .arg(&file)
-        .output()
-        .await
-        .context("run openssl: tests/run installs it")?;
-    let text = String::from_utf8(output.stdout)?;
-    Ok(text.split_whitespace().next().context("openssl printed nothing")?.to_owned())
-}
-
-/// `moto`, the stand-in for Amazon's services that their users test with.
-struct Moto {
-    endpoint: String,
-    _service: Service,
-}
-
-impl Moto {
-    async fn start(folder: &Path) -> Result<Self> {
-        let port = free_port();
-        let mut command = Command::new(python().await?);
-        command.args(["-m", "moto.server", "-H", "127.0.0.1", "-p", &port.to_string()]);
-        let mut service = Service::start("moto", &mut command, &folder.join("moto.log"))?;
-        let address = format!("127.0.0.1:{port}");
-        eventually("moto listens", LIMIT, async || {
-            service.check()?;
-            Sender::connect(&address).await.map(drop)
-        })
-        .await?;
-        Ok(Self { endpoint: format!("http://{address}"), _service: service })
-    }
-
-    async fn sqs(&self, program: &str, arguments: &[&str]) -> Result<String> {
-        let head = "import sys, json, boto3\n\
-            sqs = boto3.client('sqs', endpoint_url=sys.argv[1], region_name='eu-central-1',\n\
-            \x20   aws_access_key_id='test', aws_secret_access_key='test')\n";
-        run_python(&format!("{head}{program}"), &[&[self.endpoint.as_str()], arguments].concat()).await
-    }
 }
 
 fn ecr_push(id: &str, tag: &str) -> Value {
@@ -200,9 +149,8 @@ fn ecr_push(id: &str, tag: &str) -> Value {
 async fn a_queue_of_amazon_is_emptied() -> Result<()> {
     let server = RegistryServer::builder().without_catalog().start().await?;
     let builder = Watcher::builder()?;
-    let moto = Moto::start(builder.folder()).await?;
-    let url = moto.sqs("print(sqs.create_queue(QueueName='events')['QueueUrl'])", &[]).await?;
-    let url = url.trim();
+    let moto = Moto::start().await?;
+    let url = &moto.queue("events").await?;
     let image = app(1).build();
     server.push(&image, "team/app", "1.0");
     // A rule's events, one of them twice; one that came through SNS; and what is no event at all.
@@ -213,14 +161,15 @@ async fn a_queue_of_amazon_is_emptied() -> Result<()> {
         "Message": ecr_push("through-sns", "1.0").to_string(), "Timestamp": "2026-11-22T10:00:00.000Z",
     });
     bodies.extend([envelope.to_string(), "hello".to_owned()]);
-    let send = "for body in json.loads(sys.argv[3]): sqs.send_message(QueueUrl=sys.argv[2], MessageBody=body)";
-    moto.sqs(send, &[url, &serde_json::to_string(&bodies)?]).await?;
+    let send = "for body in given['bodies']: client('sqs').send_message(QueueUrl=given['url'], MessageBody=body)";
+    moto.boto3(send, json!({"url": url, "bodies": bodies})).await?;
 
     // moto's accounts are made up, and so is the registry: the source says for whom the queue speaks.
     let source = format!(
-        "name=aws,provider=eventbridge,host={},queue={url},region=eu-central-1,endpoint={}",
+        "name=aws,provider=eventbridge,host={},queue={url},region={},endpoint={}",
         server.host(),
-        moto.endpoint
+        Moto::REGION,
+        moto.endpoint()
     );
     let watcher = builder
         .with_variable("AWS_ACCESS_KEY_ID", "test")
@@ -237,11 +186,11 @@ async fn a_queue_of_amazon_is_emptied() -> Result<()> {
     let (found, _) = watcher.eventually("each event is stored once", LIMIT, all).await?;
     assert_eq!(found.iter().filter(|(state, _)| state == "quarantined").count(), 1, "{found:?}");
     assert_eq!(found.iter().filter(|(state, _)| state == "accepted").count(), 23, "{found:?}");
-    let left = "a = sqs.get_queue_attributes(QueueUrl=sys.argv[2], AttributeNames=['All'])['Attributes']\n\
+    let left = "a = client('sqs').get_queue_attributes(QueueUrl=given['url'], AttributeNames=['All'])['Attributes']\n\
         print(int(a['ApproximateNumberOfMessages']) + int(a['ApproximateNumberOfMessagesNotVisible']))";
     let empty = async |_: &Api| {
-        let left = moto.sqs(left, &[url]).await?;
-        ensure!(left.trim() == "0", "{left} are left");
+        let left = moto.boto3(left, json!({"url": url})).await?;
+        ensure!(left == 0, "{left} are left");
         Ok(())
     };
     watcher.eventually("the queue is empty", LIMIT, empty).await?;

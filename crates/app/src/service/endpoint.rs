@@ -53,9 +53,12 @@ pub(crate) struct Surroundings<'a> {
 pub(crate) struct ProductPort {
     pub(crate) port: u16,
     pub(crate) kind: RegistryKind,
+    /// The host in the names of its images; in sub-domains of several repositories, the one above them.
     pub(crate) host: String,
-    /// Its repositories are names below the host's.
-    pub(crate) subdomains: bool,
+    /// How names are made of repository and image, where it is not the product's usual way.
+    pub(crate) layout: Option<&'static str>,
+    /// The one repository that images are pulled through: events name the one that holds them.
+    pub(crate) shown: Option<String>,
 }
 
 impl ProductPort {
@@ -73,9 +76,19 @@ impl ProductPort {
         let Some(variable) = Self::variable(self.kind) else { return Err(Vec::new()) };
         let name = format!("{}-{}", self.kind, self.port);
         let mut fields = format!("name={name},provider={},host={},secret-env={variable}", self.kind, self.host);
-        if self.subdomains {
-            fields.push_str(",layout=subdomain");
+        if let Some(layout) = self.layout {
+            fields.push_str(&format!(",layout={layout}"));
         }
+        if let Some(shown) = &self.shown {
+            fields.push_str(&format!(",virtual-repository={shown}"));
+        }
+        if self.kind == RegistryKind::Artifactory {
+            // The flag has no place to say which, and each is good for those alone who know the secret.
+            fields.push_str(",signing=either");
+        }
+        // The hosts that are watched are those below it.
+        let hosts = std::slice::from_ref(&self.host);
+        let common = &Common { hosts, secrets: Vec::new(), header: None, ..*common };
         sources::of_flag(&fields, common).map_err(|problems| {
             let about = |problem: String| problem.replacen("--event-source", &format!("port {}", self.port), 1);
             problems.into_iter().map(about).collect()
@@ -311,8 +324,13 @@ mod tests {
 
     #[test]
     fn a_product_has_a_port_of_its_own() {
-        let port =
-            ProductPort { port: 9000, kind: RegistryKind::Artifactory, host: "a.test".to_owned(), subdomains: false };
+        let port = ProductPort {
+            port: 9000,
+            kind: RegistryKind::Artifactory,
+            host: "a.test".to_owned(),
+            layout: None,
+            shown: None,
+        };
         let missing = read_with(&[], &["a.test"], std::slice::from_ref(&port), &Environment::default()).unwrap_err();
         assert!(missing[0].contains("DOCKER_SCOUT_ARTIFACTORY_WEBHOOK_SECRET"), "{missing:?}");
         let environment =

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use http::HeaderName;
 use supercargo_engine::events::{self, PROVIDERS, Provider, Secret, SecretUse, SourceConfig};
 
+use super::queue::QueuePlan;
 use crate::config::Table;
 use crate::flag;
 use crate::{Environment, secrets};
@@ -25,14 +26,6 @@ pub(crate) struct SourcePlan {
     pub(crate) shown: Option<String>,
     /// The queue that its messages lie in, if it is one that is asked rather than one that sends.
     pub(crate) queue: Option<QueuePlan>,
-}
-
-/// A queue that is asked for messages.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct QueuePlan {
-    pub(crate) url: String,
-    pub(crate) region: Option<String>,
-    pub(crate) endpoint: Option<String>,
 }
 
 impl SourcePlan {
@@ -121,6 +114,7 @@ pub(crate) fn of_flag(text: &str, common: &Common<'_>) -> Result<SourcePlan, Vec
 pub(crate) fn of_table(table: &Table, common: &Common<'_>) -> Result<SourcePlan, Vec<String>> {
     let mut table = table.clone();
     table.resolve_paths(&["secret-file"]);
+    table.resolve_paths(&QueuePlan::FILES);
     let values = table.fields().map(|(key, field)| (key.to_owned(), field.value.clone())).collect();
     let origin = move |key: &str| match key {
         "" => format!("{}: event-source", table.at),
@@ -169,11 +163,10 @@ fn read(mut fields: Fields, common: &Common<'_>) -> Result<SourcePlan, Vec<Strin
             None
         }
     };
-    let queue = fields.take("queue").map(|url| QueuePlan {
-        url,
-        region: fields.take("region"),
-        endpoint: fields.take("endpoint"),
-    });
+    let name_of_provider = provider.map(|provider| provider.name);
+    let mut queue = fields
+        .take("queue")
+        .map(|url| QueuePlan::read(url, name_of_provider, |key| fields.take(key), common.environment));
     let (file, variable) = (fields.take("secret-file"), fields.take("secret-env"));
     let mut config = SourceConfig::new([]);
     // A queue has proven who writes to it.
@@ -182,13 +175,19 @@ fn read(mut fields: Fields, common: &Common<'_>) -> Result<SourcePlan, Vec<Strin
     config.options = std::mem::take(&mut fields.values);
     // Some prove their senders by tokens or signatures: what can do without a secret has none of the others'.
     let wants_secret = provider.is_some_and(|provider| events::build(provider.name, config.clone()).is_err());
-    let texts = match secret(file, variable, wants_secret, &name, common) {
+    let mut texts = match secret(file, variable, wants_secret, &name, common) {
         Ok(texts) => texts,
         Err((key, problem)) => {
             refuse((fields.origin)(key), &problem);
             Vec::new()
         }
     };
+    if let Some(queue) = &mut queue {
+        // It is the queue that asks for it: whoever writes to the queue has proven who he is.
+        if let Err(problem) = queue.set_secret(std::mem::take(&mut texts)) {
+            refuse((fields.origin)("secret-file"), &problem);
+        }
+    }
     config.secrets = texts.iter().map(Secret::new).collect();
     let Some(provider) = provider.filter(|_| problems.is_empty()) else { return Err(problems) };
     let plan = SourcePlan { name, provider, config, shown: texts.into_iter().next(), queue };

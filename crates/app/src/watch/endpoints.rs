@@ -31,7 +31,7 @@ pub(super) fn print(endpoint: Option<&EndpointPlan>, args: &ServerCommand, outpu
 
 fn lines(source: &SourcePlan, base: &str, port: Option<u16>) -> Vec<(&'static str, String)> {
     if let Some(queue) = &source.queue {
-        return vec![("queue", queue.url.clone())];
+        return vec![("queue", queue.shown().to_owned())];
     }
     let mut lines = match port {
         Some(port) => vec![("port", format!("{port}, any path"))],

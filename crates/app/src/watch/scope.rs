@@ -102,11 +102,31 @@ impl Scope {
 
     /// The ports that products are to send their webhooks to.
     pub(crate) fn ports(&self) -> Vec<ProductPort> {
-        let port = |config: &RegistryConfig| {
-            let subdomains = config.kind == RegistryKind::Artifactory && config.subdomain_mode;
-            Some(ProductPort { port: config.port?, kind: config.kind, host: config.host.to_string(), subdomains })
-        };
-        self.registries.iter().filter_map(port).collect()
+        let mut ports: Vec<ProductPort> = Vec::new();
+        for config in &self.registries {
+            let Some(port) = config.port else { continue };
+            let (host, layout) = (config.host.to_string(), layout(config));
+            let is_below = layout == Some("subdomain");
+            let label =
+                config.keys.first().filter(|_| is_below).map(|key| format!("{}.", key.as_str().to_ascii_lowercase()));
+            let above = label.and_then(|label| host.strip_prefix(&label)).unwrap_or(&host);
+            let mut same = ports.iter_mut().filter(|other| is_below && (other.port, &*other.host) == (port, above));
+            if let Some(other) = same.next() {
+                // One Artifactory, of which each repository is a registry.
+                other.shown = None;
+                continue;
+            }
+            let shown = match &*config.keys {
+                [only]
+                    if layout == Some("path") || config.kind == RegistryKind::Artifactory && layout != Some("port") =>
+                {
+                    Some(only.to_string())
+                }
+                _ => None,
+            };
+            ports.push(ProductPort { port, kind: config.kind, host: above.to_owned(), layout, shown });
+        }
+        ports
     }
 
     /// The watches.
@@ -157,6 +177,18 @@ fn read_registry(text: &str) -> Result<RegistryConfig, Vec<String>> {
     let config = load_registry(text)?;
     check_port(&config).map_err(|problem| vec![format!("--registry: port: {problem}")])?;
     Ok(config)
+}
+
+/// What a source of the product's events is to know of how names are made.
+fn layout(config: &RegistryConfig) -> Option<&'static str> {
+    match (config.kind, config.options.get("layout").map(String::as_str)) {
+        (RegistryKind::Artifactory, Some("port")) => Some("port"),
+        (RegistryKind::Artifactory, Some("subdomain")) => Some("subdomain"),
+        (RegistryKind::Artifactory, _) if config.subdomain_mode => Some("subdomain"),
+        // A connector may be a sub-domain of any name.
+        (RegistryKind::Nexus, Some("path")) => Some("path"),
+        _ => None,
+    }
 }
 
 fn check_port(config: &RegistryConfig) -> Result<(), &'static str> {
@@ -310,6 +342,28 @@ mod tests {
         let artifactory = "type=artifactory,registry=a.test,api=https://a.test/artifactory,\"repository=x,y\"";
         check(&["--registry", artifactory, "--repository", "x/app"], &[("a.test", &["x/app"])]);
         check(&["--registry", &format!("{artifactory},subdomain-mode=true")], &[("x.a.test", &[]), ("y.a.test", &[])]);
+    }
+
+    #[test]
+    fn products_send_their_webhooks_to_a_port() {
+        let check = |registry: &str, expected: &[(u16, &str, Option<&str>, Option<&str>)]| {
+            let ports = read(&["--registry", registry]).unwrap_or_else(|error| panic!("{registry}: {error}")).ports();
+            let found: Vec<_> =
+                ports.iter().map(|port| (port.port, &*port.host, port.layout, port.shown.as_deref())).collect();
+            assert_eq!(found, expected, "{registry}");
+        };
+        let artifactory = "type=artifactory,port=9000,registry=a.test,api=https://a.test/artifactory";
+        let below = Some("subdomain");
+        check(&format!("{artifactory},repository=x"), &[(9000, "a.test", None, Some("x"))]);
+        check(&format!("{artifactory},\"repository=x,y\""), &[(9000, "a.test", None, None)]);
+        check(&format!("{artifactory},layout=port,repository=x"), &[(9000, "a.test", Some("port"), None)]);
+        check(&format!("{artifactory},subdomain-mode=true,repository=x"), &[(9000, "a.test", below, Some("x"))]);
+        check(&format!("{artifactory},subdomain-mode=true,\"repository=X,y\""), &[(9000, "a.test", below, None)]);
+        let nexus = "type=nexus,port=9000,registry=n.test,api=https://n.test,repository=docker";
+        check(nexus, &[(9000, "n.test", None, None)]);
+        check(&format!("{nexus},layout=path"), &[(9000, "n.test", Some("path"), Some("docker"))]);
+        check("type=harbor,port=9000,registry=h.test", &[(9000, "h.test", None, None)]);
+        check("a.test", &[]);
     }
 
     #[test]

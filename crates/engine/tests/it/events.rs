@@ -166,6 +166,43 @@ async fn a_push_that_never_was_leaves_nothing() {
 }
 
 #[tokio::test]
+async fn a_push_that_names_another_digest_than_the_registry_is_what_the_registry_says() {
+    let ship = Ship::new();
+    let running = Running::start(ship.engine()).reconciled().await;
+    let digest = ship.push("team/app", "1.0", "one");
+    let forged: Digest = format!("sha256:{}", "f".repeat(64)).parse().unwrap();
+    deliver(&running.engine.intake(), &push("1", "team/app", Some("1.0"), &forged)).await;
+    wait_for("indexed image", async || ship.digests().await == [digest.clone()].into()).await;
+    assert_eq!(ship.tag_names().await, ["team/app:1.0"]);
+    let summary = running.stop().await;
+    assert_eq!((summary.counters.indexed, summary.counters.dead), (1, 0));
+}
+
+#[tokio::test]
+async fn the_order_of_events_does_not_matter() {
+    let ship = Ship::new();
+    let running = Running::start(ship.engine()).reconciled().await;
+    let intake = running.engine.intake();
+    let (repository, tag) = ("team/app".parse().unwrap(), "1.0".parse().unwrap());
+    let deleted = |id: &str| envelope(id, "delete", HOST, &json!({"repository": "team/app", "tag": "1.0"}));
+    // Deleted and pushed again: the delete is told last.
+    let digest = ship.push("team/app", "1.0", "one");
+    deliver(&intake, &push("2", "team/app", Some("1.0"), &digest)).await;
+    deliver(&intake, &deleted("1")).await;
+    wait_for("indexed image", async || ship.digests().await == [digest.clone()].into()).await;
+    wait_for("no work", async || ship.jobs().await.iter().all(|job| job.state == JobState::Done)).await;
+    assert_eq!(ship.tag_names().await, ["team/app:1.0"]);
+    // Pushed and deleted: the push is told last.
+    ship.registry.inner.delete_tag(&repository, &tag);
+    deliver(&intake, &deleted("4")).await;
+    wait_for("deleted tag", async || ship.tag_names().await.is_empty()).await;
+    deliver(&intake, &push("3", "team/app", Some("1.0"), &digest)).await;
+    wait_for("no work", async || ship.jobs().await.iter().all(|job| job.state == JobState::Done)).await;
+    assert!(ship.tag_names().await.is_empty());
+    running.stop().await;
+}
+
+#[tokio::test]
 async fn what_is_not_understood_is_quarantined() {
     let ship = Ship::new();
     let engine = ship.engine();

@@ -259,8 +259,12 @@ impl PullSource for Queue {
         }
         let messages: Vec<Message> = {
             let messages = self.messages.lock().unwrap();
-            let message =
-                |(id, body): (&String, &Vec<u8>)| Message { id: id.clone(), receipt: id.clone(), body: body.clone() };
+            let message = |(id, body): (&String, &Vec<u8>)| Message {
+                id: id.clone(),
+                receipt: id.clone(),
+                body: body.clone(),
+                receptions: 1,
+            };
             messages.iter().take(10).map(message).collect()
         };
         if messages.is_empty() {
@@ -281,8 +285,8 @@ impl PullSource for Queue {
         Ok(Vec::new())
     }
 
-    async fn extend(&self, _messages: &[Message]) -> Result<(), PullError> {
-        Ok(())
+    async fn extend(&self, messages: &[Message]) -> Result<Vec<Message>, PullError> {
+        Ok(messages.to_vec())
     }
 
     fn visibility(&self) -> Duration {

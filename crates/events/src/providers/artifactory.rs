@@ -34,7 +34,7 @@ const SCHEME: Scheme = Scheme { algorithm: HMAC_SHA256, header: HEADER, prefix: 
 const KEYS: &[Key] = &[
     Key::optional(
         "signing",
-        "`true` if the webhook uses its secret for signing; `false` (default) if it sends it as it is",
+        "`true` if the webhook uses its secret for signing; `false` (default) if it sends it as it is; `either`",
     ),
     layout::LAYOUT,
     layout::REPOSITORIES,
@@ -57,21 +57,35 @@ struct ArtifactorySource {
     layout: Layout,
 }
 
-/// One or the other, by configuration: to take either would let the sender choose the weaker.
+/// One or the other, by configuration: where it is known which, the other is a mistake that somebody should hear of.
 #[derive(Debug)]
 enum Proof {
     Secret(SharedSecret),
     Signature(Signature),
+    Either(SharedSecret, Signature),
+}
+
+#[derive(Clone, Copy)]
+enum Signing {
+    Never,
+    Always,
+    Either,
 }
 
 impl ArtifactorySource {
     fn new(config: SourceConfig) -> Result<Self> {
         let mut settings = Settings::new(config, KEYS);
-        let signs = settings.word("signing", &[("true", true), ("false", false)], false);
-        let proof = if signs {
-            Proof::Signature(Signature::read(&mut settings, &SCHEME))
-        } else {
-            Proof::Secret(SharedSecret::read(&mut settings, HeaderName::from_static(HEADER), InAddress::Never))
+        let words = [("true", Signing::Always), ("false", Signing::Never), ("either", Signing::Either)];
+        let header = HeaderName::from_static(HEADER);
+        let proof = match settings.word("signing", &words, Signing::Never) {
+            Signing::Always => Proof::Signature(Signature::read(&mut settings, &SCHEME)),
+            Signing::Never => Proof::Secret(SharedSecret::read(&mut settings, header, InAddress::Never)),
+            Signing::Either => {
+                let (secrets, named) = (settings.config.secrets.clone(), settings.config.header.clone());
+                let secret = SharedSecret::read(&mut settings, header, InAddress::Never);
+                (settings.config.secrets, settings.config.header) = (secrets, named);
+                Proof::Either(secret, Signature::read(&mut settings, &SCHEME))
+            }
         };
         let layout = Layout::read(&mut settings, layout::Kind::Path);
         let host = settings.config.host.take();
@@ -83,6 +97,7 @@ impl ArtifactorySource {
         match &self.proof {
             Proof::Secret(secret) => secret.check(request),
             Proof::Signature(signature) => signature.check(request),
+            Proof::Either(secret, signature) => signature.check(request).or_else(|_| secret.check(request)),
         }
     }
 

@@ -1,6 +1,5 @@
-//! HTTP for the cloud's SDK: rustls with ring and the machine's certificates, HTTP/1.1, no redirects.
+//! HTTP for the cloud's SDK.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use aws_smithy_runtime_api::client::http::{
@@ -10,15 +9,13 @@ use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
-use rustls_platform_verifier::BuilderVerifierExt as _;
 
-use super::PullError;
+use super::{PullError, http as client};
 
 /// Bytes of an answer: ten messages of 1 MiB, the largest that there are, as JSON in JSON.
 const ANSWER: usize = 32 << 20;
 /// A long poll takes twenty seconds by itself.
 const PATIENCE: Duration = Duration::from_secs(40);
-const CONNECT: Duration = Duration::from_secs(10);
 
 /// The HTTP client of the SDK's services.
 #[derive(Clone, Debug)]
@@ -28,20 +25,7 @@ pub(super) struct SdkHttp {
 
 impl SdkHttp {
     pub(super) fn new() -> Result<Self, PullError> {
-        let broken = || PullError::lasting("set up the client of a queue");
-        let tls = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .and_then(|builder| builder.with_platform_verifier())
-            .map_err(|error| broken().with_source(error))?
-            .with_no_client_auth();
-        let client = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls)
-            .redirect(reqwest::redirect::Policy::none())
-            .referer(false)
-            .http1_only()
-            .connect_timeout(CONNECT)
-            .build()
-            .map_err(|error| broken().with_source(error))?;
+        let client = client::builder()?.build().map_err(client::broken)?;
         Ok(Self { client })
     }
 }

@@ -14,7 +14,8 @@ use aws_config::{BehaviorVersion, Region};
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sqs::types::{
-    ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry, SendMessageBatchRequestEntry,
+    ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry, MessageSystemAttributeName,
+    SendMessageBatchRequestEntry,
 };
 use tokio::sync::OnceCell;
 
@@ -127,10 +128,14 @@ impl PullSource for SqsQueue {
             .queue_url(&self.options.url)
             .max_number_of_messages(i32::try_from(BATCH).expect("ten is a small number"))
             .wait_time_seconds(WAIT)
-            .visibility_timeout(seconds(VISIBILITY));
+            .visibility_timeout(seconds(VISIBILITY))
+            .message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount);
         let answer = call.send().await.map_err(|error| failed("read the queue", error))?;
         let messages = answer.messages.unwrap_or_default().into_iter().filter_map(|message| {
+            let attributes = message.attributes.unwrap_or_default();
+            let receptions = attributes.get(&MessageSystemAttributeName::ApproximateReceiveCount);
             Some(Message {
+                receptions: receptions.and_then(|count| count.parse().ok()).unwrap_or_default(),
                 id: message.message_id?,
                 receipt: message.receipt_handle?,
                 body: message.body.unwrap_or_default().into_bytes(),
@@ -158,7 +163,7 @@ impl PullSource for SqsQueue {
         Ok(left)
     }
 
-    async fn extend(&self, messages: &[Message]) -> Result<(), PullError> {
+    async fn extend(&self, messages: &[Message]) -> Result<Vec<Message>, PullError> {
         for chunk in messages.chunks(BATCH) {
             let mut call = self.client().await.change_message_visibility_batch().queue_url(&self.options.url);
             for (index, message) in chunk.iter().enumerate() {
@@ -172,7 +177,7 @@ impl PullSource for SqsQueue {
             }
             call.send().await.map_err(|error| failed("keep messages of the queue", error))?;
         }
-        Ok(())
+        Ok(messages.to_vec())
     }
 
     fn visibility(&self) -> Duration {

@@ -104,8 +104,8 @@ fn references_follow_the_layout() {
     assert_eq!(received(shown, &other), "ignored: event 0: repository docker-remote-cache is not one of this source's");
     assert_eq!(
         refused("artifactory", config().with_option("layout", "door").with_option("signing", "maybe")),
-        "configure the source: option `signing` is `maybe`: expected true or false; option `layout` is `door`: \
-         expected path or subdomain or port"
+        "configure the source: option `signing` is `maybe`: expected true or false or either; option \
+         `layout` is `door`: expected path or subdomain or port"
     );
 }
 
@@ -137,6 +137,19 @@ fn a_signed_body_is_told_from_a_changed_one() {
     let plain = crate::kit::source("artifactory", config());
     let reception = Delivery::new(&body).header("x-jfrog-event-auth", signature(SECRET, body.as_bytes())).to(&*plain);
     assert!(is_rejected(&reception));
+    // Unless the operator cannot say which it is.
+    let either = crate::kit::source("artifactory", config().with_option("signing", "either"));
+    let check = |value: &str, accepted: bool| {
+        let reception = Delivery::new(&body).header("x-jfrog-event-auth", value).to(&*either);
+        assert_eq!(!is_rejected(&reception), accepted, "{value}");
+    };
+    check(SECRET, true);
+    check(&signature(SECRET, body.as_bytes()), true);
+    check(&signature("other", body.as_bytes()), false);
+    check(&signature(SECRET, b"{}"), false);
+    check("other", false);
+    let refused = refused("artifactory", SourceConfig::default().with_option("signing", "either"));
+    assert_eq!(refused.matches("no secret").count(), 1, "{refused}");
 }
 
 #[test]

@@ -80,6 +80,9 @@ pub struct AcrOptions {
 }
 
 impl AcrOptions {
+    /// The environment variables that [`AcrOptions::with_variables`] looks for.
+    pub const VARIABLES: &'static [&'static str] = super::VARIABLES;
+
     /// Reads the keys of a `--registry` string that only `type=acr` has.
     ///
     /// # Errors

@@ -1,10 +1,14 @@
 //! Deliveries.
 
+use std::net::SocketAddr;
+
 use axum::body::Body;
 use http::StatusCode;
 use supercargo_engine::events::{self, Secret, SourceConfig};
 use supercargo_engine::store::{EventFilter, EventState, Page};
 use supercargo_server::{Access, EventSource, Options};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpSocket};
 
 use crate::kit::{Kit, SECRET};
 
@@ -196,4 +200,52 @@ async fn a_port_of_one_source_takes_any_path() {
     let response = tower::ServiceExt::oneshot(router, get).await.unwrap();
     assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED, "the API is not here");
     assert!(kit.server.source_router("distribution", "other").is_err());
+}
+
+/// Posts an empty list of events over a connection of its own from `from`; the status.
+async fn post_from(from: &str, to: SocketAddr, secret: &str) -> u16 {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(format!("{from}:0").parse().unwrap()).unwrap();
+    let mut stream = socket.connect(to).await.unwrap();
+    let request = format!(
+        "POST /v1/events/distribution/main HTTP/1.0\r\nAuthorization: Bearer {secret}\r\n\
+         Content-Type: application/json\r\nContent-Length: 13\r\n\r\n{{\"events\":[]}}"
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer).await;
+    let answer = String::from_utf8(answer).unwrap();
+    assert!(!answer.starts_with("HTTP/1.0 503") || answer.contains("retry-after: "), "{answer}");
+    answer[9..12].parse().unwrap()
+}
+
+#[tokio::test]
+async fn an_address_that_keeps_failing_is_not_read_any_more() {
+    let kit = Kit::new(Access::Loopback).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let serving = kit.server.serve(listener, async {
+        let _ = stopped.await;
+    });
+    let sending = async {
+        let mut seen = Vec::new();
+        for _ in 0..200 {
+            seen.push(post_from("127.0.0.2", address, "wrong").await);
+        }
+        assert_eq!(seen[..60], [401; 60], "a sender with an old secret is told so");
+        assert!(seen[60..].contains(&503), "{seen:?}");
+        assert_eq!(post_from("127.0.0.3", address, SECRET).await, 200, "nobody else pays for it");
+
+        // Behind a proxy all have one address: whoever proves himself there keeps it open.
+        for _ in 0..200 {
+            assert_eq!(post_from("127.0.0.3", address, "wrong").await, 401);
+        }
+        assert_eq!(post_from("127.0.0.3", address, SECRET).await, 200);
+        let counted = kit.get("/metrics").await.text;
+        assert!(counted.contains("supercargo_deliveries_total{outcome=\"limited\"}"), "{counted}");
+        drop(stop);
+    };
+    let (served, ()) = tokio::join!(serving, sending);
+    served.unwrap();
 }

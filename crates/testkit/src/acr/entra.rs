@@ -75,7 +75,8 @@ struct Shared {
 /// Microsoft Entra and a machine's metadata service, for as long as this value lives.
 ///
 /// `POST /TENANT/oauth2/v2.0/token` takes a secret, the token of a federated service account, or an assertion of a
-/// certificate; `GET /metadata/identity/oauth2/token` gives the machine's identity. Both are http: a client that
+/// certificate; `GET /metadata/identity/oauth2/token` gives the machine's identity, and `GET /msi/token` that of an App
+/// Service (`IDENTITY_ENDPOINT`). All are http: a client that
 /// insists on the real addresses is led here by its own means.
 #[derive(Debug)]
 pub struct EntraServer {
@@ -186,7 +187,14 @@ fn answer(shared: &Shared, parts: &Parts, body: &str) -> Response {
     let path = parts.uri.path();
     match (&parts.method, path.strip_suffix("/oauth2/v2.0/token").and_then(|path| path.strip_prefix('/'))) {
         (&Method::POST, Some(tenant)) => client_credentials(shared, tenant, body),
-        (&Method::GET, _) if path == "/metadata/identity/oauth2/token" => metadata(shared, parts),
+        (&Method::GET, _) if path == "/metadata/identity/oauth2/token" => {
+            let is_marked = parts.headers.get("metadata").is_some_and(|value| value == "true");
+            metadata(shared, parts, is_marked)
+        }
+        // *How to use managed identities for App Service and Azure Functions*: the same with another header.
+        (&Method::GET, _) if path == "/msi/token" => {
+            metadata(shared, parts, parts.headers.contains_key("x-identity-header"))
+        }
         _ => StatusCode::NOT_FOUND.into_response(),
     }
 }
@@ -245,11 +253,11 @@ fn is_assertion_of(assertion: &str, client_id: &str, thumbprint: Option<&String>
 }
 
 /// *How to use managed identities for Azure resources on an Azure VM to acquire an access token*.
-fn metadata(shared: &Shared, parts: &Parts) -> Response {
+fn metadata(shared: &Shared, parts: &Parts, is_marked: bool) -> Response {
     let refuse = |said: &str| {
         json_response(StatusCode::BAD_REQUEST, &json!({"error": "invalid_request", "error_description": said}))
     };
-    if parts.headers.get("metadata").is_none_or(|value| value != "true") {
+    if !is_marked {
         return refuse("Required metadata header not specified");
     }
     let pairs = parse(parts.uri.query().unwrap_or_default());
