@@ -60,7 +60,8 @@ async fn find(
     let unknown = || Problem::not_found("no such source of events is configured").into_response();
     let Some(limit) = integration_limit(shared, &provider, &name) else { return unknown() };
     let receive = async |delivery: events::Request<'_>| shared.intake.receive_for(&provider, &name, &delivery).await;
-    deliver(shared, limit, secret.as_deref(), request, receive).await.unwrap_or_else(unknown)
+    let at = Entrance { name: &name, limit, secret: secret.as_deref() };
+    deliver(shared, at, request, receive).await.unwrap_or_else(unknown)
 }
 
 /// Bytes of a delivery of an integration at most; `None` if there is no such source.
@@ -79,15 +80,25 @@ pub(crate) async fn take(
     let receive = async |delivery: events::Request<'_>| {
         Some(shared.intake.receive(&source.name, source.source.as_ref(), &delivery).await)
     };
-    let taken = deliver(shared, source.body_limit, secret, request, receive).await;
+    let at = Entrance { name: &source.name, limit: source.body_limit, secret };
+    let taken = deliver(shared, at, request, receive).await;
     taken.expect("a source that was found is there")
+}
+
+/// Where a delivery comes in.
+struct Entrance<'a> {
+    /// The source's name.
+    name: &'a str,
+    /// Bytes of a delivery at most.
+    limit: usize,
+    /// The secret in the address.
+    secret: Option<&'a str>,
 }
 
 /// The same for whoever receives it; `None` if nobody does any more.
 async fn deliver(
     shared: &SharedState,
-    limit: usize,
-    secret: Option<&str>,
+    at: Entrance<'_>,
     request: Request,
     receive: impl AsyncFnOnce(events::Request<'_>) -> Option<Received>,
 ) -> Option<Response> {
@@ -96,20 +107,20 @@ async fn deliver(
     if let Err(limited) = shared.strangers.admit(peer, Instant::now()) {
         if limited.is_news {
             let from = peer.map(|peer| peer.0.ip().to_string()).unwrap_or_default();
-            tracing::warn!(source = source.name, from, "sender limited: its deliveries prove nothing");
+            tracing::warn!(source = at.name, from, "sender limited: its deliveries prove nothing");
         }
         shared.metrics.delivery("limited");
-        return Problem::unavailable("too many deliveries without a proof", limited.wait).into_response();
+        return Some(Problem::unavailable("too many deliveries without a proof", limited.wait).into_response());
     }
     let mut room = Room { memory: &shared.memory, taken: None, units: 0 };
-    let body = match read(&mut room, body, limit.min(shared.body_limit)).await {
+    let body = match read(&mut room, body, at.limit.min(shared.body_limit)).await {
         Ok(body) => body,
         Err(problem) => {
             shared.metrics.delivery(problem.outcome());
             return Some(problem.into_response());
         }
     };
-    let received = receive(delivery(&parts, secret, &body)).await?;
+    let received = receive(delivery(&parts, at.secret, &body)).await?;
     shared.metrics.delivery(received.outcome);
     shared.strangers.note(peer, received.answer.status, Instant::now());
     let mut response = Response::new(Body::from(received.answer.body));
