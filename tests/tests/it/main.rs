@@ -14,4 +14,5 @@ mod products;
 mod recovery;
 mod relay;
 mod senders;
+mod templates;
 mod trouble;
