@@ -33,7 +33,7 @@ pub(crate) struct ListParams {
 
 /// Lists who changed what, the latest first.
 #[utoipa::path(
-    get, path = "/v1/audit", tag = "access", params(ListParams),
+    get, path = "/v1/audit", operation_id = "listAudit", tag = "access", params(ListParams),
     security(("token" = ["admin"])),
     responses((status = 200, description = "The audit log", body = Listing<AuditEntry>)),
 )]

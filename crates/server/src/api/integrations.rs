@@ -34,7 +34,7 @@ pub(crate) struct IntegrationList {
 
 /// Lists the integrations, by name.
 #[utoipa::path(
-    get, path = "/v1/integrations", tag = "integrations", params(ListParams),
+    get, path = "/v1/integrations", operation_id = "listIntegrations", tag = "integrations", params(ListParams),
     security(("token" = ["viewer"])),
     responses((status = 200, description = "The integrations that the token is for", body = IntegrationList)),
 )]
@@ -55,7 +55,7 @@ pub(crate) async fn list(
 
 /// Shows an integration.
 #[utoipa::path(
-    get, path = "/v1/integrations/{name}", tag = "integrations",
+    get, path = "/v1/integrations/{name}", operation_id = "showIntegration", tag = "integrations",
     params(("name" = String, Path, description = "The integration's name")),
     security(("token" = ["viewer"])),
     responses((status = 200, description = "The integration", body = Integration), (status = 404)),
@@ -76,7 +76,7 @@ pub(crate) struct IntegrationHistory {
 
 /// Shows how an integration came to be as it is.
 #[utoipa::path(
-    get, path = "/v1/integrations/{name}/history", tag = "integrations",
+    get, path = "/v1/integrations/{name}/history", operation_id = "showIntegrationHistory", tag = "integrations",
     params(("name" = String, Path, description = "The integration's name")),
     security(("token" = ["viewer"])),
     responses((status = 200, description = "Its steps, the latest first", body = IntegrationHistory), (status = 404)),
@@ -92,7 +92,7 @@ pub(crate) async fn history(
 
 /// Replaces what of the registry is wanted.
 #[utoipa::path(
-    put, path = "/v1/integrations/{name}/policy", tag = "integrations", request_body = IntegrationPolicy,
+    put, path = "/v1/integrations/{name}/policy", operation_id = "setIntegrationPolicy", tag = "integrations", request_body = IntegrationPolicy,
     params(("name" = String, Path, description = "The integration's name")),
     security(("token" = ["editor"])),
     responses((status = 200, description = "The integration", body = Integration), (status = 404)),
@@ -119,7 +119,7 @@ pub(crate) struct RemoveParams {
 ///
 /// Its credentials are erased and its work is ended. Nothing is deleted in the cloud.
 #[utoipa::path(
-    delete, path = "/v1/integrations/{name}", tag = "integrations",
+    delete, path = "/v1/integrations/{name}", operation_id = "removeIntegration", tag = "integrations",
     params(("name" = String, Path, description = "The integration's name"), RemoveParams),
     security(("token" = ["editor"])),
     responses((status = 200, description = "What was ended and deleted", body = Removal), (status = 404)),

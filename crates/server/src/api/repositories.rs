@@ -34,7 +34,7 @@ pub(crate) struct ListParams {
 
 /// Lists the repositories of integrations, and which of them are enabled.
 #[utoipa::path(
-    get, path = "/v1/repositories", tag = "repositories", params(ListParams),
+    get, path = "/v1/repositories", operation_id = "listRepositories", tag = "repositories", params(ListParams),
     security(("token" = ["viewer"])),
     responses((status = 200, description = "By registry and name", body = Listing<RepositorySetting>)),
 )]
@@ -72,7 +72,7 @@ pub(crate) struct ChangedRepositories {
 ///
 /// They need not be known: where a registry does not list its repositories, this is how they become so.
 #[utoipa::path(
-    post, path = "/v1/integrations/{name}/repositories", tag = "repositories", request_body = RepositoryChoice,
+    post, path = "/v1/integrations/{name}/repositories", operation_id = "setRepositories", tag = "repositories", request_body = RepositoryChoice,
     params(("name" = String, Path, description = "The integration's name")),
     security(("token" = ["editor"])),
     responses((status = 200, description = "Those whose setting has changed", body = ChangedRepositories), (status = 404)),

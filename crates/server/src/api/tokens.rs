@@ -21,7 +21,7 @@ pub(crate) struct TokenList {
 
 /// Lists the tokens, the revoked ones too. Their texts are not kept.
 #[utoipa::path(
-    get, path = "/v1/tokens", tag = "access",
+    get, path = "/v1/tokens", operation_id = "listTokens", tag = "access",
     security(("token" = ["admin"])),
     responses((status = 200, description = "In the order in which they were made", body = TokenList)),
 )]
@@ -55,7 +55,7 @@ pub(crate) struct MadeToken {
 
 /// Makes a token. Its text is in the answer, and nowhere else.
 #[utoipa::path(
-    post, path = "/v1/tokens", tag = "access", request_body = NewTokenBody,
+    post, path = "/v1/tokens", operation_id = "createToken", tag = "access", request_body = NewTokenBody,
     security(("token" = ["admin"])),
     responses(
         (status = 201, description = "The token with its text", body = MadeToken),
@@ -79,7 +79,7 @@ pub(crate) async fn create(
 
 /// Revokes a token, for good.
 #[utoipa::path(
-    delete, path = "/v1/tokens/{token}", tag = "access",
+    delete, path = "/v1/tokens/{token}", operation_id = "revokeToken", tag = "access",
     params(("token" = i64, Path, description = "The token's number")),
     security(("token" = ["admin"])),
     responses((status = 204, description = "It is revoked"), (status = 404)),
