@@ -9,6 +9,7 @@ mod dependencies;
 mod ecr;
 mod events;
 mod machinery;
+mod openapi;
 mod polling;
 mod products;
 mod recovery;
