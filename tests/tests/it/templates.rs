@@ -182,8 +182,8 @@ async fn stacks_have_the_resources_of_the_original_and_pass_cfn_lint() -> Result
     ] {
         let file = desk.template(name, options).await?;
         // Warnings and advice count, too.
-        let lint = Command::new(&desk.python).args(["-m", "cfnlint", "--include-checks", "I", "--template"]).arg(&file);
-        let output = { lint }.output()?;
+        let lint = desk.python.with_file_name("cfn-lint");
+        let output = Command::new(lint).args(["--include-checks", "I", "--template"]).arg(&file).output()?;
         assert!(output.status.success(), "{name} {options:?}: {}", String::from_utf8_lossy(&output.stdout));
         assert_eq!(resources(&desk.stack(&file).await?), expected, "{name} {options:?}");
     }

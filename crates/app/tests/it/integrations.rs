@@ -392,6 +392,33 @@ fn artifactory_s_webhook_is_made_by_its_api() {
 }
 
 #[test]
+fn tokens_are_shown_once_and_revoked_for_good() {
+    let desk = Desk::new();
+    let ran = desk.done(&["token", "create", "ci", "--role", "editor"]);
+    let text = ran.out.trim();
+    assert!(text.starts_with("scg_") && text.len() == 4 + 43, "{text}");
+    desk.done(&["integration", "create", "oci", "one", "--registry", "one.test"]);
+    let scoped = desk.json(&["token", "create", "narrow", "--integration", "one"]);
+    assert_eq!((&scoped["role"], &scoped["scope"]), (&json!("viewer"), &json!(["one"])));
+    assert!(scoped["text"].as_str().unwrap().starts_with("scg_"));
+    let listed = desk.done(&["token", "list", "-o", "json"]).out;
+    assert!(!listed.contains("scg_") && !listed.contains(text), "{listed}");
+    assert!(desk.done(&["token", "list"]).out.contains("editor"));
+
+    let ran = desk.run(&["token", "create", "ci"]);
+    assert_eq!(ran.exit, Exit::Failed, "a name is given to one at a time: {}", ran.err);
+    assert_eq!(desk.run(&["token", "create", "x", "--integration", "nobody"]).exit, Exit::Failed);
+    desk.done(&["token", "revoke", "ci"]);
+    assert_eq!(desk.run(&["token", "revoke", "ci"]).exit, Exit::Failed, "it is revoked already");
+    let names = |args: &[&str]| desk.json(args).as_array().unwrap().len();
+    assert_eq!((names(&["token", "list"]), names(&["token", "list", "--include-revoked"])), (1, 2));
+    let number = scoped["id"].to_string();
+    desk.done(&["token", "revoke", &number]);
+    let log = desk.json(&["audit", "--action", "token"]);
+    assert!(log.as_array().unwrap().len() >= 4 && !log.to_string().contains("scg_"), "{log}");
+}
+
+#[test]
 fn everything_that_is_wrong_is_told_at_once() {
     let desk = Desk::new();
     let check = |args: &[&str], parts: &[&str]| {
