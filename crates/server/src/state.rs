@@ -1,7 +1,7 @@
 //! What the handlers share.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use supercargo_engine::store::Store;
 use supercargo_engine::{Engine, Intake};
@@ -24,6 +24,8 @@ pub(crate) struct State {
     pub(crate) memory: Semaphore,
     pub(crate) strangers: Strangers,
     pub(crate) metrics: Metrics,
+    /// The description of the API, once somebody has asked for it.
+    pub(crate) document: OnceLock<Arc<str>>,
 }
 
 impl State {
@@ -43,6 +45,7 @@ impl State {
             memory: Semaphore::new(webhook::units(options.memory)),
             strangers: Strangers::default(),
             metrics: options.metrics,
+            document: OnceLock::new(),
         }
     }
 }
