@@ -32,6 +32,7 @@ pub struct Status {
 
 /// How a registry is doing, as this process knows it; the store remembers more.
 #[derive(Clone, Debug, Default, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RegistryStatus {
     /// Its name.
     pub registry: String,
@@ -53,6 +54,7 @@ impl RegistryStatus {
 
 /// How a sink is doing, as this process knows it; what waits for it is in the store.
 #[derive(Clone, Debug, Default, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SinkStatus {
     /// Its name.
     pub sink: String,
@@ -74,6 +76,7 @@ pub struct SinkStatus {
 
 /// Something that went wrong, and when.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct LastError {
     /// When.
     pub at: Timestamp,
@@ -83,6 +86,7 @@ pub struct LastError {
 
 /// A job that a worker has.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RunningJob {
     /// Its number.
     pub job: JobId,
@@ -99,6 +103,7 @@ pub struct RunningJob {
 
 /// What an engine did since it was built.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Counters {
     /// Events that were stored.
     pub events: u64,

@@ -135,6 +135,7 @@ pub enum Progress {
 
 /// What a reconcile pass found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PassSummary {
     /// Repositories that were looked at.
     pub repositories: usize,

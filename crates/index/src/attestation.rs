@@ -67,8 +67,10 @@ pub fn reads_predicate(predicate_type: &str) -> bool {
 
 /// What was made of an attestation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Attestation {
     /// Digest of the document.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub digest: Digest,
     /// Type of the predicate, a URI: `https://slsa.dev/provenance/v1`.
     pub predicate_type: String,
@@ -88,6 +90,7 @@ pub struct Attestation {
 /// The packages of an SBOM beside those that were found in the image. The SBOM is a claim: it adds nothing to the
 /// image's packages, and where the two differ, one of them is wrong.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ClaimedPackages {
     /// How many it names.
     pub claimed: usize,
@@ -103,6 +106,7 @@ pub struct ClaimedPackages {
 
 /// What became of an attestation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum AttestationStatus {
     /// Its contents are part of the result.

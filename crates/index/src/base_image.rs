@@ -8,6 +8,7 @@ use crate::{Digest, ImageConfig};
 
 /// The image that another one was built on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct BaseImage {
     /// Its name without tag or digest, as whoever names it spells it: `alpine`, `registry.example.com/team/base`.
     pub name: String,
@@ -16,6 +17,7 @@ pub struct BaseImage {
     pub tag: Option<String>,
     /// Digest of its manifest, or of an index that leads to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     pub digest: Option<Digest>,
     /// How many of the image's layers are its, where that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -26,6 +28,7 @@ pub struct BaseImage {
 
 /// How a base image is known, the best first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum BaseEvidence {
     /// The build's provenance names it.

@@ -8,6 +8,7 @@ use crate::Digest;
 
 /// An image's configuration (image-spec `config.md`, and Docker's v1 image format before it).
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(default)]
 pub struct ImageConfig {
     /// When the image was made, RFC 3339, as written.
@@ -41,6 +42,7 @@ pub struct ImageConfig {
 
 /// What a container runs with.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(default, rename_all = "PascalCase")]
 pub struct RunConfig {
     /// User and group.
@@ -74,15 +76,18 @@ pub struct RunConfig {
 
 /// The layers' diff IDs.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(default)]
 pub struct RootFs {
     /// Lowest layer first.
     #[serde(deserialize_with = "null_default")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
     pub diff_ids: Vec<Digest>,
 }
 
 /// One instruction.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(default)]
 pub struct History {
     /// When, RFC 3339, as written.

@@ -46,6 +46,7 @@ impl LayerIndex {
 
 /// How a layer was read.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum LayerReading {
     /// From its first byte to its last, its digest verified.
@@ -54,6 +55,7 @@ pub enum LayerReading {
     /// In parts, by a table of contents that the manifest vouches for; see [`LazyLayers`](crate::LazyLayers).
     ByContents {
         /// Digest of the table, from the manifest, verified.
+        #[cfg_attr(feature = "openapi", schema(value_type = String))]
         table: Digest,
     },
 }
@@ -110,6 +112,7 @@ pub struct FileFindings {
 
 /// A file that a cataloger wanted and that was not read to its end.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Skipped {
     /// The file's path from the image's root.
     pub path: String,

@@ -10,6 +10,7 @@ use crate::{Attestation, BaseImage, Digest, LayerReading, Platform, Provenance, 
 
 /// Everything that is known of one image (one platform of it) or of one directory.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ImageMetadata {
     /// [`ImageMetadata::FORMAT`] of the build that wrote it.
     pub format: u32,
@@ -54,6 +55,7 @@ impl ImageMetadata {
 
 /// What was indexed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(tag = "type", rename_all = "lowercase")]
 pub enum Source {
     /// An image.
@@ -69,6 +71,7 @@ pub enum Source {
 
 /// An image as its manifest and its configuration describe it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ImageDetails {
     /// Name without tag or digest: `registry.example.com/team/app`; empty if the source has none.
     pub name: String,
@@ -76,6 +79,7 @@ pub struct ImageDetails {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
     /// Digest of the platform's manifest, never of an index.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub digest: Digest,
     /// Media type of the manifest.
     pub media_type: String,
@@ -85,9 +89,11 @@ pub struct ImageDetails {
     pub platform: Platform,
     /// The manifest's bytes.
     #[serde(with = "crate::bytes_base64")]
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub raw_manifest: Vec<u8>,
     /// The configuration's bytes, [secrets](crate::Secrets) taken out.
     #[serde(with = "crate::bytes_base64")]
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub raw_config: Vec<u8>,
     /// Secrets were taken out of the configuration, so that `raw_config` has not its digest any more.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -109,10 +115,13 @@ pub struct ImageDetails {
 
 /// A layer's place in an image.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ImageLayer {
     /// Digest of the blob.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub digest: Digest,
     /// Digest of the inflated tar, from the configuration.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     pub diff_id: Option<Digest>,
     /// Media type of the blob.
     pub media_type: String,
@@ -133,6 +142,7 @@ pub struct ImageLayer {
 
 /// A package of an image, with the layer that brought it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ImagePackage {
     /// Its package URL, canonical, with the `distro` qualifier where the ecosystem wants one.
     pub purl: String,
@@ -166,6 +176,7 @@ impl ImagePackage {
 /// The repositories that one file of the image names: Red Hat's content sets, or dnf's history. They are those of the
 /// packages that this layer and the ones below it brought.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Repositories {
     /// The file, with the layer that wrote it.
     pub location: Location,
@@ -175,6 +186,7 @@ pub struct Repositories {
 
 /// A VEX document in an image, bound to where it lies.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ImageVex {
     /// The file, with the layer that wrote it.
     pub location: Location,
@@ -185,6 +197,7 @@ pub struct ImageVex {
 
 /// A file in a layer.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Location {
     /// Path from the image's root, with the leading slash.
     pub path: String,

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// A package as its evidence file describes it, before the image's distribution is known.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(default)]
 pub struct Package {
     /// The package URL type: `deb`, `apk`, `npm`, `pypi`, `golang`, `cargo`, …
@@ -66,6 +67,7 @@ pub struct Package {
 
 /// What makes us say that a package is there, the best first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Evidence {
     /// A package database, or the package's own files.
@@ -79,6 +81,7 @@ pub enum Evidence {
 
 /// The source package of a binary package.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SourcePackage {
     /// Its name.
     pub name: String,
@@ -114,6 +117,7 @@ pub struct Supplement {
 
 /// The distribution, from os-release(5) or one of its predecessors.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(default)]
 pub struct Distro {
     /// `ID`: `debian`, `alpine`, `rhel`, …

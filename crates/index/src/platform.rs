@@ -16,6 +16,7 @@ use crate::{Descriptor, Error, ErrorKind};
 /// # Ok::<(), supercargo_index::Error>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Platform {
     /// `linux`, `windows`, …
     pub os: String,

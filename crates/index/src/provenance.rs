@@ -19,6 +19,7 @@ const DOCKERFILE_SIZE: usize = 1 << 20;
 
 /// How an image was built.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(default)]
 pub struct Provenance {
     /// Who built it: a URI, often that of a CI run.
@@ -58,6 +59,7 @@ pub struct Provenance {
 
 /// How much BuildKit put into its provenance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum ProvenanceMode {
     /// Materials and sources.
@@ -68,6 +70,7 @@ pub enum ProvenanceMode {
 
 /// One thing that went into a build.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Material {
     /// What it is: `pkg:docker/alpine@3.20?platform=linux%2Famd64`, the URL of a Git repository, …
     pub uri: String,
@@ -78,6 +81,7 @@ pub struct Material {
 
 /// Lines of a Dockerfile.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SourceLines {
     /// First and last line of each range, counted from one.
     pub ranges: Vec<(u32, u32)>,

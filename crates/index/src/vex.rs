@@ -31,6 +31,7 @@ const MOST_REJECTED: usize = 20;
 
 /// An OpenVEX document.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(default)]
 pub struct VexDocument {
     /// Its `@id`, an IRI.
@@ -62,6 +63,7 @@ pub struct VexDocument {
 
 /// One statement: a vulnerability, products, and how these stand to it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct VexStatement {
     /// The vulnerability's name: `CVE-2024-3094`.
     pub vulnerability: String,
@@ -92,6 +94,7 @@ pub struct VexStatement {
 
 /// A product, or a component of one.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(default)]
 pub struct VexProduct {
     /// Its `@id`: an IRI, most often a package URL.
@@ -105,11 +108,13 @@ pub struct VexProduct {
     pub cpes: Vec<String>,
     /// The components of the product that the statement is about; without any it is about the product.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "openapi", schema(no_recursion))]
     pub subcomponents: Vec<VexProduct>,
 }
 
 /// How a product stands to a vulnerability.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum VexStatus {
     /// Nothing needs to be done.
@@ -124,6 +129,7 @@ pub enum VexStatus {
 
 /// Why a product is not affected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum VexJustification {
     /// The vulnerable component is not in it.

@@ -1,29 +1,35 @@
-//! Who may read.
+//! Who may do what.
 //!
 //! What is in the images of a company is nobody else's business, so reading needs a token as soon as anyone but
-//! this machine can connect. Deliveries have their own secrets and are not concerned.
+//! this machine can connect, and changing anything needs one always. Deliveries have their own secrets and are not
+//! concerned.
+
+mod caller;
+mod token;
 
 use std::net::{IpAddr, SocketAddr};
 
-use axum::extract::{Request, State};
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, Method, StatusCode, header};
 use supercargo_engine::events::Secret;
+use supercargo_engine::store::{Actor, Store};
 
+pub(crate) use self::caller::{Caller, Right, Scope, guard};
+pub use self::token::{TokenText, first_token};
 use crate::problem::Problem;
-use crate::state::Shared;
 
-/// Who may use the routes that read.
+/// Who may use the API.
+///
+/// Whoever has a token of the store may do what its role allows, whatever this says. A viewer reads; an editor changes
+/// what is wanted of the integrations there are; an admin decides where credentials are sent, and who has a token.
 #[derive(Clone, Debug)]
 pub enum Access {
-    /// Whoever has the token.
+    /// Whoever has this token does as an admin does.
     Token(Secret),
-    /// Programs on this machine.
+    /// Programs on this machine read without a token, and have what failed tried again.
     Loopback,
-    /// Everyone who can connect.
+    /// Everyone who can connect does.
     Open,
-    /// Nobody: others can connect, and there is no token.
+    /// Nobody does anything without a token of the store.
     Closed,
 }
 
@@ -39,21 +45,39 @@ impl Access {
         }
     }
 
-    /// Whether a request with these headers may read.
-    pub(crate) fn check(&self, method: &Method, headers: &HeaderMap) -> Result<(), Problem> {
+    /// Who sends a request with these headers.
+    pub(crate) async fn identify(
+        &self,
+        store: &dyn Store,
+        method: &Method,
+        headers: &HeaderMap,
+    ) -> Result<Caller, Problem> {
+        let Some(given) = bearer(headers) else { return self.anonymous(method, headers) };
+        if let Self::Token(token) = self
+            && token.matches(given)
+        {
+            return Ok(Caller::new(Actor::interface("file"), Right::Administer));
+        }
+        let token = match token::hash_of(given) {
+            Some(hash) => store.token_by_hash(&hash).await?,
+            None => None,
+        };
+        match token {
+            Some(token) => Caller::with_token(store, token).await,
+            None => Err(Problem::new(StatusCode::UNAUTHORIZED, "the token is not one of the server's")),
+        }
+    }
+
+    fn anonymous(&self, method: &Method, headers: &HeaderMap) -> Result<Caller, Problem> {
         match self {
-            Self::Token(token) => match bearer(headers) {
-                Some(given) if token.matches(given) => Ok(()),
-                Some(_) => Err(Problem::new(StatusCode::UNAUTHORIZED, "the token is not the server's")),
-                None => Err(Problem::new(StatusCode::UNAUTHORIZED, "send the token: Authorization: Bearer …")),
-            },
-            Self::Loopback => check_same_machine(method, headers),
-            Self::Open => Ok(()),
-            Self::Closed => Err(Problem::new(
-                StatusCode::FORBIDDEN,
-                "this server can be reached from other machines and has no API token: set one (--api-token-file or \
-                 SUPERCARGO_API_TOKEN), or let everyone read (--insecure-open-api)",
-            )),
+            Self::Token(_) | Self::Closed => {
+                Err(Problem::new(StatusCode::UNAUTHORIZED, "send a token: Authorization: Bearer …"))
+            }
+            Self::Loopback => {
+                check_same_machine(method, headers)?;
+                Ok(Caller::new(Actor::interface("loopback"), Right::Repeat))
+            }
+            Self::Open => Ok(Caller::new(Actor::interface("open"), Right::Repeat)),
         }
     }
 }
@@ -77,7 +101,7 @@ fn check_same_machine(method: &Method, headers: &HeaderMap) -> Result<(), Proble
     {
         return Err(Problem::new(
             StatusCode::FORBIDDEN,
-            "without an API token only requests for a loopback name are answered; behind a proxy, set a token",
+            "without an API token only requests for a loopback name are answered; behind a proxy, use a token",
         ));
     }
     if !method.is_safe()
@@ -104,20 +128,19 @@ fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
     scheme.eq_ignore_ascii_case(b"Bearer ").then(|| token.trim_ascii())
 }
 
-/// Lets a request through to a route that reads, or answers why not.
-pub(crate) async fn guard(State(shared): State<Shared>, request: Request, next: Next) -> Response {
-    match shared.access.check(request.method(), request.headers()) {
-        Ok(()) => next.run(request).await,
-        Err(problem) => problem.into_response(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use supercargo_engine::store::{AccessStore as _, MemoryStore, NewToken, Role};
+
     use super::*;
 
     fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
         pairs.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect()
+    }
+
+    async fn right(access: &Access, method: Method, pairs: &[(&'static str, &str)]) -> Option<Right> {
+        let caller = access.identify(&MemoryStore::default(), &method, &headers(pairs)).await;
+        caller.ok().map(|caller| caller.right)
     }
 
     #[test]
@@ -135,37 +158,56 @@ mod tests {
         check("127.0.0.1:80", Some("t"), Openness::Careful, "Token([redacted])");
     }
 
-    #[test]
-    fn a_token_is_asked_for() {
+    #[tokio::test]
+    async fn a_token_is_asked_for() {
         let access = Access::Token(Secret::new("t0ken"));
-        let check = |value: Option<&str>, allowed: bool| {
-            let headers = value.map_or_else(HeaderMap::new, |value| headers(&[("authorization", value)]));
-            assert_eq!(access.check(&Method::GET, &headers).is_ok(), allowed, "{value:?}");
+        let check = async |value: Option<&str>, expected: Option<Right>| {
+            let headers: Vec<_> = value.map(|value| ("authorization", value)).into_iter().collect();
+            assert_eq!(right(&access, Method::GET, &headers).await, expected, "{value:?}");
         };
-        check(Some("Bearer t0ken"), true);
-        check(Some("bearer  t0ken"), true);
-        check(Some("t0ken"), false);
-        check(Some("Bearer t0ken2"), false);
-        check(Some("Bearer"), false);
-        check(None, false);
+        check(Some("Bearer t0ken"), Some(Right::Administer)).await;
+        check(Some("bearer  t0ken"), Some(Right::Administer)).await;
+        check(Some("t0ken"), None).await;
+        check(Some("Bearer t0ken2"), None).await;
+        check(Some("Bearer"), None).await;
+        check(None, None).await;
     }
 
-    #[test]
-    fn loopback_means_this_machine_and_no_stranger_in_its_browser() {
-        let check = |method: Method, pairs: &[(&'static str, &str)], allowed: bool| {
-            assert_eq!(Access::Loopback.check(&method, &headers(pairs)).is_ok(), allowed, "{method} {pairs:?}");
+    #[tokio::test]
+    async fn a_token_of_the_store_is_good_everywhere() {
+        let store = MemoryStore::default();
+        let text = TokenText::generate().unwrap();
+        let new = NewToken { name: "ci".to_owned(), role: Role::Editor, scope: Vec::new(), hash: text.hash() };
+        let token = store.create_token(new, &Actor::supercargo()).await.unwrap();
+        let good = headers(&[("authorization", &format!("Bearer {}", text.expose()))]);
+        let bad = headers(&[("authorization", &format!("Bearer {}x", text.expose()))]);
+        for access in [Access::Token(Secret::new("t0ken")), Access::Loopback, Access::Open, Access::Closed] {
+            let caller = access.identify(&store, &Method::POST, &good).await.unwrap();
+            assert_eq!((caller.right, caller.actor.as_str()), (Right::Change, "token:ci#1"), "{access:?}");
+            // A token that is none makes nobody a stranger who may read.
+            assert!(access.identify(&store, &Method::GET, &bad).await.is_err(), "{access:?}");
+        }
+        store.revoke_token(token.id, &Actor::supercargo()).await.unwrap();
+        assert!(Access::Loopback.identify(&store, &Method::GET, &good).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn loopback_means_this_machine_and_no_stranger_in_its_browser() {
+        let check = async |method: Method, pairs: &[(&'static str, &str)], allowed: bool| {
+            let expected = allowed.then_some(Right::Repeat);
+            assert_eq!(right(&Access::Loopback, method.clone(), pairs).await, expected, "{method} {pairs:?}");
         };
-        check(Method::GET, &[], true);
+        check(Method::GET, &[], true).await;
         for host in ["localhost:8080", "127.0.0.1:1", "[::1]:8080", "127.0.0.1", "LOCALHOST"] {
-            check(Method::GET, &[("host", host)], true);
+            check(Method::GET, &[("host", host)], true).await;
         }
         for host in ["evil.example:8080", "127.0.0.1.evil.example", "localhost.evil.example"] {
-            check(Method::GET, &[("host", host)], false);
+            check(Method::GET, &[("host", host)], false).await;
         }
-        check(Method::POST, &[("host", "localhost"), ("origin", "http://evil.example")], false);
-        check(Method::POST, &[("host", "localhost"), ("origin", "null")], false);
-        check(Method::POST, &[("host", "localhost"), ("origin", "http://localhost:8080")], true);
-        assert!(Access::Closed.check(&Method::GET, &HeaderMap::new()).is_err());
-        assert!(Access::Open.check(&Method::GET, &HeaderMap::new()).is_ok());
+        check(Method::POST, &[("host", "localhost"), ("origin", "http://evil.example")], false).await;
+        check(Method::POST, &[("host", "localhost"), ("origin", "null")], false).await;
+        check(Method::POST, &[("host", "localhost"), ("origin", "http://localhost:8080")], true).await;
+        assert_eq!(right(&Access::Closed, Method::GET, &[]).await, None);
+        assert_eq!(right(&Access::Open, Method::GET, &[]).await, Some(Right::Repeat));
     }
 }

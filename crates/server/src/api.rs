@@ -1,25 +1,73 @@
 //! The API's routes. Lists are `{"items": […], "next": "cursor"}`; `next` is null on the last page.
+//!
+//! A route stands under the right that it needs, and nowhere else: what is written down of it is what is asked for.
 
+mod audit;
+mod connections;
 mod events;
 mod failures;
 mod images;
+mod integrations;
 mod packages;
 mod queue;
+mod repositories;
+mod tokens;
 
-use axum::Router;
-use axum::routing::{get, post};
+use axum::middleware::from_fn_with_state;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
+use crate::access::{Right, guard};
+use crate::metrics;
 use crate::state::Shared;
 
-pub(crate) fn router() -> Router<Shared> {
-    Router::new()
-        .route("/v1/images", get(images::list))
-        .route("/v1/images/{digest}", get(images::show))
-        .route("/v1/packages", get(packages::list))
-        .route("/v1/failures", get(failures::list))
-        .route("/v1/failures/{job}/retry", post(failures::retry))
-        .route("/v1/queue", get(queue::show))
-        .route("/v1/registries", get(queue::registries))
-        .route("/v1/events", get(events::list))
-        .route("/v1/events/{event}", get(events::show).post(events::replay))
+/// All routes that ask who calls.
+pub(crate) fn router(shared: &Shared) -> OpenApiRouter<Shared> {
+    let needing = |right: Right, routes: OpenApiRouter<Shared>| {
+        routes.route_layer(from_fn_with_state((Shared::clone(shared), right), guard))
+    };
+    OpenApiRouter::new()
+        .merge(needing(Right::Read, reading()))
+        .merge(needing(Right::Repeat, repeating()))
+        .merge(needing(Right::Change, changing()))
+        .merge(needing(Right::Administer, administering()))
+}
+
+fn reading() -> OpenApiRouter<Shared> {
+    OpenApiRouter::new()
+        .routes(routes!(images::list))
+        .routes(routes!(images::show))
+        .routes(routes!(packages::list))
+        .routes(routes!(failures::list))
+        .routes(routes!(queue::show))
+        .routes(routes!(queue::registries))
+        .routes(routes!(events::list))
+        .routes(routes!(events::show))
+        .routes(routes!(integrations::list))
+        .routes(routes!(integrations::show))
+        .routes(routes!(integrations::history))
+        .routes(routes!(repositories::list))
+        .routes(routes!(metrics::render))
+}
+
+fn repeating() -> OpenApiRouter<Shared> {
+    OpenApiRouter::new().routes(routes!(failures::retry)).routes(routes!(events::replay))
+}
+
+fn changing() -> OpenApiRouter<Shared> {
+    OpenApiRouter::new()
+        .routes(routes!(integrations::set_policy))
+        .routes(routes!(integrations::remove))
+        .routes(routes!(connections::test))
+        .routes(routes!(repositories::choose))
+}
+
+fn administering() -> OpenApiRouter<Shared> {
+    OpenApiRouter::new()
+        .routes(routes!(connections::create))
+        .routes(routes!(connections::set_settings))
+        .routes(routes!(connections::set_credentials))
+        .routes(routes!(tokens::list, tokens::create))
+        .routes(routes!(tokens::revoke))
+        .routes(routes!(audit::list))
 }

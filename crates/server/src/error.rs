@@ -16,6 +16,8 @@ pub enum ErrorKind {
     Source,
     /// A certificate or its key cannot be used.
     Certificate,
+    /// A token cannot be made.
+    Token,
 }
 
 /// An error of this crate; its message reads after "failed to …".
@@ -40,6 +42,10 @@ impl Error {
 
     pub(crate) fn certificate(message: impl Into<String>) -> Self {
         Self { kind: ErrorKind::Certificate, message: message.into(), source: None }
+    }
+
+    pub(crate) fn token(message: impl Into<String>) -> Self {
+        Self { kind: ErrorKind::Token, message: message.into(), source: None }
     }
 
     pub(crate) fn query(message: impl Into<String>) -> Self {

@@ -6,33 +6,46 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, Method, StatusCode};
 use serde::Serialize;
 use supercargo_engine::{RegistryStatus, SinkStatus};
+use utoipa::ToSchema;
 
+use crate::access::Scope;
 use crate::state::Shared;
 
-/// The process answers.
+/// Says that the process lives.
+#[utoipa::path(get, path = "/healthz", operation_id = "isAlive", tag = "health", responses((status = 200, description = "It does", body = String)))]
 pub(crate) async fn alive() -> &'static str {
     "ok\n"
 }
 
-#[derive(Serialize)]
-struct Readiness {
+/// Whether it works.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Readiness {
+    /// The store answers, and the engine runs.
     ready: bool,
     /// Absent for those who may not read: it names registries.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     details: Option<Details>,
 }
 
-#[derive(Serialize)]
-struct Details {
+/// What that is made of.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Details {
+    /// The store.
     store: Check,
+    /// The engine.
     engine: Check,
+    /// The registries that are watched.
     registries: Vec<RegistryStatus>,
+    /// Where things are delivered.
     sinks: Vec<SinkStatus>,
 }
 
-#[derive(Serialize)]
-struct Check {
+/// Whether a part of it works.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Check {
+    /// It does.
     ok: bool,
+    /// Why not.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
 }
@@ -43,8 +56,17 @@ impl Check {
     }
 }
 
-/// 200 if deliveries are stored and work is done, 503 otherwise. A registry or a sink that is away is told and changes
-/// nothing: another instance would not reach it either.
+/// Says whether deliveries are stored and work is done.
+///
+/// A registry or a sink that is away is told and changes nothing: another instance would not reach it either.
+#[utoipa::path(
+    get, path = "/readyz", operation_id = "isReady", tag = "health",
+    security((), ("token" = ["viewer"])),
+    responses(
+        (status = 200, description = "They are; with details for those who may read", body = Readiness),
+        (status = 503, description = "They are not", body = Readiness),
+    ),
+)]
 pub(crate) async fn ready(State(shared): State<Shared>, method: Method, headers: HeaderMap) -> Response {
     let status = shared.engine.status();
     let store = Check::of(shared.store.check().await.map_err(|error| error.to_string()));
@@ -55,7 +77,8 @@ pub(crate) async fn ready(State(shared): State<Shared>, method: Method, headers:
     });
     let ready = store.ok && engine.ok;
     let code = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let may_read = shared.access.check(&method, &headers).is_ok();
+    let caller = shared.access.identify(shared.store.as_ref(), &method, &headers).await;
+    let may_read = caller.is_ok_and(|caller| caller.scope == Scope::All);
     let details = may_read.then_some(Details { store, engine, registries: status.registries, sinks: status.sinks });
     (code, Json(Readiness { ready, details })).into_response()
 }

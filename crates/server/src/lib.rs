@@ -7,12 +7,15 @@
 //! | `POST /v1/events/{provider}/{source}`, `…/{secret}` | deliveries of registries | the source's secret |
 //! | `GET /healthz` | the process lives | everyone |
 //! | `GET /readyz` | the store answers, the engine runs | everyone; details by [`Access`] |
-//! | `GET /metrics` | Prometheus | [`Access`] |
-//! | `GET /v1/images`, `/v1/images/{digest}` | images | [`Access`] |
-//! | `GET /v1/packages` | which images hold a package | [`Access`] |
-//! | `GET /v1/failures`, `POST /v1/failures/{job}/retry` | what went wrong, with the reason | [`Access`] |
-//! | `GET /v1/queue`, `/v1/registries`, `/v1/events` | how it goes | [`Access`] |
-//! | `GET /v1/events/{event}`, `POST /v1/events/{event}` | a delivery with its body; reads it again | [`Access`] |
+//! | `GET /v1/openapi.json` | the description of all of this | everyone |
+//! | `GET /metrics` | Prometheus | viewers |
+//! | `/v1/images`, `/v1/packages` | what was indexed | viewers |
+//! | `/v1/failures`, `/v1/queue`, `/v1/registries`, `/v1/events` | how it goes | viewers; retries and replays: editors |
+//! | `/v1/integrations`, `/v1/repositories` | registries that somebody connected | viewers, editors, admins |
+//! | `/v1/tokens`, `/v1/audit` | who may do what, and who did | admins |
+//!
+//! Roles are those of tokens of the store; [`Access`] says what goes without one. Which route asks for which role is
+//! written at the route (`api.rs`), and a test holds the description to it.
 //!
 //! A delivery is authenticated over its raw bytes, stored, and then answered: nothing is indexed in a handler.
 //! Errors are `application/problem+json`.
@@ -48,6 +51,7 @@ mod connection;
 mod error;
 mod health;
 mod metrics;
+mod openapi;
 mod options;
 mod params;
 mod problem;
@@ -57,7 +61,7 @@ mod state;
 mod tls;
 mod webhook;
 
-pub use access::{Access, Openness};
+pub use access::{Access, Openness, TokenText, first_token};
 pub use connection::Socket;
 pub use error::{Error, ErrorKind, Result};
 pub use metrics::Metrics;

@@ -25,6 +25,7 @@ use supercargo_engine::registry::{Quota, RegistryExt as _};
 use supercargo_engine::store::{LaneStats, RegistryState, SinkStats, Usage};
 use supercargo_engine::{Counters, RegistryStatus, SinkStatus, Status};
 
+use crate::access::Caller;
 use crate::problem::Problem;
 use crate::state::Shared;
 
@@ -393,8 +394,14 @@ fn number(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
-/// `GET /metrics`.
-pub(crate) async fn render(State(shared): State<Shared>) -> Result<Response, Problem> {
+/// Shows the metrics, as OpenMetrics text.
+#[utoipa::path(
+    get, path = "/metrics", operation_id = "showMetrics", tag = "health",
+    security(("token" = ["viewer"])),
+    responses((status = 200, description = "For Prometheus", body = String, content_type = "application/openmetrics-text")),
+)]
+pub(crate) async fn render(State(shared): State<Shared>, caller: Caller) -> Result<Response, Problem> {
+    caller.unscoped()?;
     let quotas = shared.engine.watches().filter_map(|watch| Some((watch.host().to_owned(), watch.registry.quota()?)));
     let scrape = Scrape {
         now: Timestamp::now(),

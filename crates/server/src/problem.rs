@@ -5,7 +5,8 @@ use std::time::Duration;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
-use supercargo_engine::store;
+use supercargo_engine::{ErrorKind, store};
+use utoipa::ToSchema;
 
 /// An error as a client sees it. What went wrong inside is logged, not told: it may name files and hosts.
 #[derive(Debug)]
@@ -16,10 +17,15 @@ pub(crate) struct Problem {
     retry_after: Option<Duration>,
 }
 
-#[derive(Serialize)]
-struct Body<'a> {
+/// An error (RFC 9457), as `application/problem+json`.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ProblemDetails)]
+pub(crate) struct Body<'a> {
+    /// What the status means.
     title: &'a str,
+    /// The status.
     status: u16,
+    /// What is wrong, for a person to read.
     detail: &'a str,
 }
 
@@ -45,19 +51,34 @@ impl Problem {
         }
     }
 
-    /// An error of the engine.
-    pub(crate) fn from_engine(error: &supercargo_engine::Error) -> Self {
-        if error.is_retryable() {
-            tracing::warn!(error = error as &dyn std::error::Error, "engine unavailable");
-            return Self::unavailable("the store does not answer at the moment", Duration::from_secs(1));
-        }
-        tracing::error!(error = error as &dyn std::error::Error, "engine failed");
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "it failed; the log says why")
-    }
-
     /// 503: the same request may succeed after `wait`.
     pub(crate) fn unavailable(detail: impl Into<String>, wait: Duration) -> Self {
         Self { retry_after: Some(wait), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, detail) }
+    }
+}
+
+impl From<supercargo_engine::Error> for Problem {
+    fn from(error: supercargo_engine::Error) -> Self {
+        if error.is_retryable() {
+            tracing::warn!(error = &error as &dyn std::error::Error, "engine unavailable");
+            let wait = error.retry_after().unwrap_or(Duration::from_secs(1));
+            return Self::unavailable("the store does not answer at the moment", wait);
+        }
+        let kind = error.kind();
+        if matches!(kind, ErrorKind::Configuration | ErrorKind::NotFound | ErrorKind::Conflict) {
+            let status = match kind {
+                ErrorKind::NotFound => StatusCode::NOT_FOUND,
+                ErrorKind::Conflict => StatusCode::CONFLICT,
+                _ => StatusCode::BAD_REQUEST,
+            };
+            return Self::new(status, chain(&error));
+        }
+        if kind == ErrorKind::Sealed {
+            tracing::warn!(error = &error as &dyn std::error::Error, "credentials cannot be used");
+            return Self::new(StatusCode::CONFLICT, "the credentials were sealed with another key: set them again");
+        }
+        tracing::error!(error = &error as &dyn std::error::Error, "engine failed");
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "it failed; the log says why")
     }
 }
 
@@ -66,6 +87,10 @@ impl From<store::Error> for Problem {
         match error.kind() {
             store::ErrorKind::NotFound => Self::not_found("there is no such entry"),
             store::ErrorKind::Invalid => Self::bad_request(error.to_string()),
+            store::ErrorKind::Conflict => Self::new(StatusCode::CONFLICT, error.to_string()),
+            store::ErrorKind::Stale => {
+                Self::new(StatusCode::CONFLICT, "somebody else has changed it meanwhile; try again")
+            }
             _ if error.is_retryable() => {
                 tracing::warn!(%error, "store unavailable");
                 let wait = error.retry_after().unwrap_or(Duration::from_secs(1));
@@ -101,4 +126,16 @@ impl IntoResponse for Problem {
         }
         response
     }
+}
+
+/// The error with its causes, for whoever made a mistake.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut told = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        told.push_str(": ");
+        told.push_str(&error.to_string());
+        cause = error.source();
+    }
+    told
 }

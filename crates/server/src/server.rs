@@ -9,15 +9,17 @@ use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::options;
 use http::{HeaderValue, Method, StatusCode, header};
 use supercargo_engine::Engine;
 use tokio::sync::watch;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::connection::{Bounded, Socket};
 use crate::problem::Problem;
 use crate::state::{Shared, State as SharedState};
-use crate::{Error, Options, Result, access, api, health, metrics, webhook};
+use crate::{Error, Options, Result, api, health, openapi, webhook};
 
 /// How long requests under way may take after a stop was asked for.
 const GRACE: Duration = Duration::from_secs(10);
@@ -34,21 +36,15 @@ impl Server {
         Self { shared: Arc::new(SharedState::new(engine, options)) }
     }
 
+    /// The description of all routes, an OpenAPI document.
+    pub fn openapi(&self) -> Arc<str> {
+        openapi::text(&self.shared)
+    }
+
     /// All routes. Handed out for tests and for hosts that bring their own listener.
     pub fn router(&self) -> Router {
-        let guarded = Router::new()
-            .route("/metrics", get(metrics::render))
-            .merge(api::router())
-            .layer(from_fn_with_state(Arc::clone(&self.shared), access::guard));
-        Router::new()
-            .route("/healthz", get(health::alive))
-            .route("/readyz", get(health::ready))
-            .route("/v1/events/{provider}/{source}", post(webhook::receive).options(webhook::receive))
-            .route(
-                "/v1/events/{provider}/{source}/{secret}",
-                post(webhook::receive_with_secret).options(webhook::receive_with_secret),
-            )
-            .merge(guarded)
+        let (routes, _) = routes(&self.shared).split_for_parts();
+        routes
             .fallback(|| async { Problem::not_found("there is nothing here; see docs/api.md for what there is") })
             .method_not_allowed_fallback(|| async {
                 Problem::new(StatusCode::METHOD_NOT_ALLOWED, "not with this method")
@@ -105,6 +101,21 @@ impl Server {
     ) -> Result<()> {
         serve(listener.into(), self.source_router(provider, name)?, shutdown).await
     }
+}
+
+/// All routes, with what they say of themselves.
+pub(crate) fn routes(shared: &Shared) -> OpenApiRouter<Shared> {
+    let (deliveries, with_secret) = ("/v1/events/{provider}/{source}", "/v1/events/{provider}/{source}/{secret}");
+    OpenApiRouter::with_openapi(openapi::frame())
+        .merge(api::router(shared))
+        .routes(routes!(health::alive))
+        .routes(routes!(health::ready))
+        .routes(routes!(openapi::show))
+        .routes(routes!(webhook::receive))
+        .routes(routes!(webhook::receive_with_secret))
+        // The handshake of CloudEvents' senders (docs/events.md), which asks whether it may send.
+        .route(deliveries, options(webhook::receive))
+        .route(with_secret, options(webhook::receive_with_secret))
 }
 
 async fn serve(socket: Socket, router: Router, shutdown: impl Future<Output = ()> + Send + 'static) -> Result<()> {

@@ -1,7 +1,7 @@
 //! What the handlers share.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use supercargo_engine::store::Store;
 use supercargo_engine::{Engine, Intake};
@@ -22,6 +22,8 @@ pub(crate) struct State {
     /// For the bodies of deliveries, in units.
     pub(crate) memory: Semaphore,
     pub(crate) metrics: Metrics,
+    /// The description of the API, once somebody has asked for it.
+    pub(crate) document: OnceLock<Arc<str>>,
 }
 
 impl State {
@@ -40,6 +42,7 @@ impl State {
             body_limit: options.body_limit,
             memory: Semaphore::new(webhook::units(options.memory)),
             metrics: options.metrics,
+            document: OnceLock::new(),
         }
     }
 }

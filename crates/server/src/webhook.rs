@@ -23,7 +23,25 @@ const BODY: Duration = Duration::from_secs(15);
 /// The unit in which memory for bodies is shared out.
 const UNIT: usize = 1 << 10;
 
-/// `/v1/events/{provider}/{source}`.
+/// Takes a delivery of a registry.
+///
+/// Its body, and what is answered to it, are as the provider has them.
+#[utoipa::path(
+    post, path = "/v1/events/{provider}/{source}", operation_id = "receive", tag = "events",
+    params(
+        ("provider" = String, Path, description = "Who sends it: `distribution`, `eventbridge`, `event-grid`, …"),
+        ("source" = String, Path, description = "The name of the source, or of the integration"),
+    ),
+    request_body(content = Vec<u8>, content_type = "*/*", description = "What the provider sends, with its secret"),
+    responses(
+        (status = 200, description = "It is on disk, or asks for nothing; some providers are answered otherwise"),
+        (status = 401, description = "The secret is missing or wrong"),
+        (status = 404, description = "There is no such source"),
+        (status = 408, description = "The body takes too long"),
+        (status = 413, description = "The body is too large"),
+        (status = 503, description = "It could not be stored, or too many came at once"),
+    ),
+)]
 pub(crate) async fn receive(
     State(shared): State<Shared>,
     Path((provider, name)): Path<(String, String)>,
@@ -32,7 +50,24 @@ pub(crate) async fn receive(
     find(&shared, provider, name, None, request).await
 }
 
-/// `/v1/events/{provider}/{source}/{secret}`, for senders that know an address and nothing else.
+/// Takes a delivery of a sender that knows an address and nothing else.
+#[utoipa::path(
+    post, path = "/v1/events/{provider}/{source}/{secret}", operation_id = "receiveWithSecret", tag = "events",
+    params(
+        ("provider" = String, Path, description = "Who sends it"),
+        ("source" = String, Path, description = "The name of the source, or of the integration"),
+        ("secret" = String, Path, description = "The secret"),
+    ),
+    request_body(content = Vec<u8>, content_type = "*/*", description = "What the provider sends"),
+    responses(
+        (status = 200, description = "It is on disk, or asks for nothing; some providers are answered otherwise"),
+        (status = 401, description = "The secret is wrong"),
+        (status = 404, description = "There is no such source"),
+        (status = 408, description = "The body takes too long"),
+        (status = 413, description = "The body is too large"),
+        (status = 503, description = "It could not be stored, or too many came at once"),
+    ),
+)]
 pub(crate) async fn receive_with_secret(
     State(shared): State<Shared>,
     Path((provider, name, _)): Path<(String, String, String)>,

@@ -9,6 +9,7 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// A token's number, never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(transparent)]
 pub struct TokenId(pub i64);
 
@@ -20,6 +21,7 @@ impl fmt::Display for TokenId {
 
 /// What a token allows; each role allows what those before it do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     /// To read.
@@ -100,6 +102,7 @@ impl fmt::Debug for NewToken {
 
 /// A token, without its text.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Token {
     /// Its number.
     pub id: TokenId,

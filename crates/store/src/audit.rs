@@ -9,6 +9,7 @@ use crate::access::Token;
 
 /// Who changes something, in a word: `cli:alice`, `token:ci#3`, `supercargo`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(transparent)]
 pub struct Actor(String);
 
@@ -87,6 +88,7 @@ impl NewAuditEntry {
 
 /// Something that was done.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AuditEntry {
     /// Its number: later entries have greater ones.
     pub id: i64,

@@ -13,6 +13,7 @@ use crate::name::{Reason, RepositoryName};
 
 /// An integration's number, never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(transparent)]
 pub struct IntegrationId(pub i64);
 
@@ -24,6 +25,7 @@ impl fmt::Display for IntegrationId {
 
 /// How an integration stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum IntegrationState {
     /// It is set up here, and the registry's side has not answered.
@@ -66,6 +68,7 @@ impl fmt::Display for IntegrationState {
 
 /// A registry that somebody connected.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Integration {
     /// Its number.
     pub id: IntegrationId,
@@ -109,6 +112,7 @@ pub struct Integration {
 
 /// Credentials that are there and are not shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SealedAt {
     /// When they were set.
     pub changed_at: Timestamp,
@@ -116,6 +120,7 @@ pub struct SealedAt {
 
 /// What becomes of a registry's data when its integration is removed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum RemovedData {
     /// It stays, and is no longer kept up to date.
@@ -142,6 +147,7 @@ impl RemovedData {
 
 /// What of a registry is wanted.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct IntegrationPolicy {
     /// Whether repositories that are seen for the first time are enabled.
@@ -152,6 +158,7 @@ pub struct IntegrationPolicy {
 
 /// Which images are wanted: those that pass every one of these. Empty for all.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct Selection {
     /// Of the repositories that one of these globs matches; empty for all.
@@ -162,11 +169,13 @@ pub struct Selection {
     pub tags: Vec<String>,
     /// Pushed no longer ago than this; in JSON the number of seconds.
     #[serde(rename = "newer_than_seconds", with = "seconds")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<u64>))]
     pub newer_than: Option<Duration>,
     /// Of each repository this many, the newest first.
     pub newest: Option<u32>,
     /// Of these platforms; empty for all. In JSON `linux/amd64`.
     #[serde(with = "platforms")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
     pub platforms: Vec<Platform>,
 }
 
@@ -316,6 +325,7 @@ impl NewMove {
 
 /// A step in an integration's life, as it is kept.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct IntegrationMove {
     /// When.
     pub at: Timestamp,
@@ -351,6 +361,7 @@ pub(crate) const EVENT_NOTED_EVERY: i64 = 10_000;
 
 /// What a removal ended and deleted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Removal {
     /// The integration, as it is now.
     pub integration: Integration,
@@ -364,6 +375,7 @@ pub struct Removal {
 
 /// How a repository came to be known to an integration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum RepositoryOrigin {
     /// It was found in the registry.
@@ -388,6 +400,7 @@ impl RepositoryOrigin {
 
 /// A repository of an integration, and whether its images are wanted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RepositorySetting {
     /// The integration's name.
     pub integration: String,

@@ -9,6 +9,7 @@ use crate::name::{Reason, RepositoryName};
 
 /// A registry.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RegistryState {
     /// Its name.
     pub name: String,
@@ -28,6 +29,7 @@ pub struct RegistryState {
 
 /// A registry that does not answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Away {
     /// The first failure in a row.
     pub since: Timestamp,
@@ -157,6 +159,7 @@ pub struct ImageFilter {
 
 /// How one comes to an image: a tag on it, or on an index that lists it; or a repository that has it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Place {
     /// The repository.
     #[serde(flatten)]
@@ -167,8 +170,10 @@ pub struct Place {
 
 /// An image in a list.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ImageSummary {
     /// Digest of its manifest.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub digest: Digest,
     /// Its platform.
     pub platform: Platform,
@@ -196,6 +201,7 @@ pub struct ImageSummary {
 
 /// An image, whole.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct StoredImage {
     /// Its line in a list.
     #[serde(flatten)]
@@ -240,6 +246,7 @@ pub struct PackageQuery {
 
 /// A package in an image.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PackageMatch {
     /// Its package URL.
     pub purl: String,
@@ -257,6 +264,7 @@ pub struct PackageMatch {
     /// Whether it is there or only named by a lock file.
     pub evidence: Evidence,
     /// The image.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub image: Digest,
     /// The image's platform.
     pub platform: Platform,
@@ -268,6 +276,7 @@ pub struct PackageMatch {
 
 /// An evidence file of a package.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PackageLocation {
     /// Path from the image's root, with the leading slash.
     pub path: String,
@@ -277,10 +286,12 @@ pub struct PackageLocation {
 
 /// The layer that brought a package.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PackageLayer {
     /// Its index among the image's layers, lowest first.
     pub index: u32,
     /// Digest of the blob.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub digest: Digest,
     /// Index of the instruction that made it, the empty ones counted.
     pub ordinal: Option<u32>,
@@ -290,6 +301,7 @@ pub struct PackageLayer {
 
 /// How something that went wrong stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum ProblemState {
     /// It failed and is tried again.
@@ -312,6 +324,7 @@ impl ProblemState {
 
 /// Something that went wrong, with the reason: a job that failed, or a manifest that could not be indexed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Problem {
     /// How it stands.
     pub state: ProblemState,
@@ -321,6 +334,7 @@ pub struct Problem {
     /// The tag it was about, or one that leads to the manifest.
     pub tag: Option<String>,
     /// The manifest it was about, if that was known.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     pub digest: Option<Digest>,
     /// Why.
     pub reason: Reason,

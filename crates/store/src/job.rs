@@ -11,6 +11,7 @@ use crate::name::{Reason, RepositoryName, TagOrDigest};
 
 /// Something to be done.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(tag = "work", rename_all = "lowercase")]
 pub enum Work {
     /// Index what the reference leads to.
@@ -64,6 +65,7 @@ impl Work {
 
 /// How urgent a job is. A free worker takes the oldest job of the most urgent lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Lane {
     /// Somebody has just pushed or deleted, or asks now.
@@ -101,6 +103,7 @@ impl Lane {
 
 /// A job's number, never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(transparent)]
 pub struct JobId(pub i64);
 

@@ -8,6 +8,7 @@ use supercargo_index::Digest;
 /// A repository of a registry. The names are those of the registry client, already in their canonical form:
 /// the store compares them byte by byte.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RepositoryName {
     /// The registry: `registry.example.com:5000`.
     pub registry: String,
@@ -30,11 +31,13 @@ impl fmt::Display for RepositoryName {
 
 /// What names a manifest in a repository.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum TagOrDigest {
     /// A tag, which may point elsewhere tomorrow.
     Tag(String),
     /// A digest, which never does.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     Digest(Digest),
 }
 
@@ -68,6 +71,7 @@ impl fmt::Display for TagOrDigest {
 
 /// Why something failed, for a person to read and for a program to sort by.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Reason {
     /// A short stable word: `unauthorized`, `digest-mismatch`, `unsupported`, …
     pub kind: String,

@@ -43,6 +43,7 @@ impl Default for Page {
 
 /// A place in a list. Opaque; it stays good while items come and go.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(value_type = String))]
 #[serde(try_from = "String", into = "String")]
 pub struct Cursor(Vec<String>);
 
@@ -111,6 +112,7 @@ impl From<Cursor> for String {
 
 /// One page of a list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Listing<T> {
     /// The items.
     pub items: Vec<T>,

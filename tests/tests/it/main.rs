@@ -10,6 +10,7 @@ mod ecr;
 mod events;
 mod integrations;
 mod machinery;
+mod openapi;
 mod polling;
 mod products;
 mod recovery;

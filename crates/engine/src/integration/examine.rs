@@ -12,6 +12,7 @@ const EVENTS: &str = "events";
 
 /// A step of a connection test.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Step {
     /// What was looked at: a word of [`Check`], or `events`.
     pub step: &'static str,
@@ -27,6 +28,7 @@ pub struct Step {
 
 /// A connection test.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Examination {
     /// The registry.
     pub registry: String,

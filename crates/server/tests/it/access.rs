@@ -7,18 +7,31 @@ use supercargo_server::Access;
 
 use crate::kit::{Kit, SECRET};
 
-const READING: [&str; 7] =
-    ["/metrics", "/v1/images", "/v1/packages", "/v1/failures", "/v1/queue", "/v1/registries", "/v1/events"];
+const READING: [&str; 9] = [
+    "/metrics",
+    "/v1/images",
+    "/v1/packages",
+    "/v1/failures",
+    "/v1/queue",
+    "/v1/registries",
+    "/v1/events",
+    "/v1/integrations",
+    "/v1/repositories",
+];
 
 #[tokio::test]
 async fn without_a_token_others_read_nothing_and_events_still_come_in() {
     let kit = Kit::new(Access::Closed).await;
     for path in READING {
         let reply = kit.get(path).await;
-        assert_eq!(reply.status, StatusCode::FORBIDDEN, "{path}");
-        assert!(reply.text.contains("--api-token-file"), "{path}: {}", reply.text);
+        assert_eq!(
+            (reply.status, reply.header("www-authenticate")),
+            (StatusCode::UNAUTHORIZED, Some("Bearer")),
+            "{path}"
+        );
+        assert!(reply.text.contains("send a token"), "{path}: {}", reply.text);
     }
-    assert_eq!(kit.get(&format!("/v1/images/{}", kit.digest)).await.status, StatusCode::FORBIDDEN);
+    assert_eq!(kit.get(&format!("/v1/images/{}", kit.digest)).await.status, StatusCode::UNAUTHORIZED);
     assert_eq!(kit.get("/healthz").await.status, StatusCode::OK);
     let event = r#"{"events": []}"#;
     assert_eq!(kit.post("/v1/events/distribution/main", Some(SECRET), event).await.status, StatusCode::OK);

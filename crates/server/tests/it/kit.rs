@@ -1,20 +1,39 @@
 //! A server with one image in its store.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::body::{Body, to_bytes};
 use http::{HeaderMap, Method, Request, StatusCode};
 use serde_json::Value;
 use supercargo_engine::events::{self, Secret, SourceConfig};
 use supercargo_engine::index::Indexer;
+use supercargo_engine::integration::{Connection, Connector, Credentials, Integrations, Key, Vault, event_sources};
 use supercargo_engine::registry::MemoryRegistry;
-use supercargo_engine::store::{MemoryStore, Store};
-use supercargo_engine::{Engine, Watch};
-use supercargo_server::{Access, EventSource, Options, Server};
+use supercargo_engine::store::{Actor, Integration, MemoryStore, NewToken, Role, Store};
+use supercargo_engine::{Engine, Error, ErrorKind, Watch};
+use supercargo_server::{Access, EventSource, Options, Server, TokenText};
 use supercargo_testkit::{Artifact as _, ImageBuilder, Layer, contents};
 use tower::ServiceExt as _;
 
 pub(crate) const SECRET: &str = "correct horse battery staple";
+
+/// Opens the kit's registry, until it is told not to.
+#[derive(Debug)]
+struct Opens {
+    registry: Arc<MemoryRegistry>,
+    broken: Arc<AtomicBool>,
+}
+
+impl Connector for Opens {
+    fn connect(&self, integration: &Integration, credentials: &Credentials) -> supercargo_engine::Result<Connection> {
+        if self.broken.load(Ordering::Relaxed) || integration.settings.contains_key("colour") {
+            return Err(Error::new(ErrorKind::Configuration, "read the settings: colour is no key"));
+        }
+        let sources = event_sources(integration, credentials)?.into_iter().map(Arc::from).collect();
+        Ok(Connection { watch: Watch::new(self.registry.clone()), sources, queue: None })
+    }
+}
 
 /// A server, and what is behind it.
 pub(crate) struct Kit {
@@ -22,6 +41,8 @@ pub(crate) struct Kit {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) engine: Engine,
     pub(crate) digest: String,
+    /// Has integrations not connect any more.
+    pub(crate) broken: Arc<AtomicBool>,
 }
 
 /// An answer, read to its end.
@@ -52,9 +73,13 @@ impl Kit {
         let registry = Arc::new(MemoryRegistry::new("registry.test"));
         let digest = push(&registry);
         let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
+        let broken = Arc::new(AtomicBool::new(false));
+        let opens = Arc::new(Opens { registry: Arc::clone(&registry), broken: Arc::clone(&broken) });
+        let integrations = Integrations::new(Arc::clone(&store), opens, Vault::new(Key::generate().unwrap()));
         let engine = || {
             Engine::builder(Arc::clone(&store), Arc::new(Indexer::new()))
                 .with_watch(Watch { all_images: true, ..Watch::new(registry.clone()) })
+                .with_integrations(integrations.clone())
                 .build()
                 .unwrap()
         };
@@ -64,7 +89,33 @@ impl Kit {
         let engine = engine();
         let source = events::build("distribution", SourceConfig::new([Secret::new(SECRET)])).unwrap();
         let server = Server::new(engine.clone(), options.with_source(EventSource::new("main", source)));
-        Self { server, store, engine, digest }
+        Self { server, store, engine, digest, broken }
+    }
+
+    /// A token of the store.
+    pub(crate) async fn token(&self, role: Role, scope: &[&str]) -> String {
+        let text = TokenText::generate().unwrap();
+        let name = format!("{role} {}", scope.join(" "));
+        let scope = scope.iter().map(|name| (*name).to_owned()).collect();
+        let new = NewToken { name, role, scope, hash: text.hash() };
+        self.store.create_token(new, &Actor::supercargo()).await.unwrap();
+        text.expose().to_owned()
+    }
+
+    /// Sends JSON with a token, if there is one.
+    pub(crate) async fn ask(&self, method: &str, path: &str, token: Option<&str>, body: Option<Value>) -> Reply {
+        let mut request = Request::builder().method(method).uri(path);
+        if let Some(token) = token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        let body = match body {
+            Some(body) => {
+                request = request.header("content-type", "application/json");
+                Body::from(body.to_string())
+            }
+            None => Body::empty(),
+        };
+        self.send(request.body(body).unwrap()).await
     }
 
     pub(crate) async fn send(&self, request: Request<Body>) -> Reply {

@@ -4,6 +4,8 @@
 
 mod access;
 mod api;
+mod integrations;
 mod kit;
+mod openapi;
 mod tls;
 mod webhook;

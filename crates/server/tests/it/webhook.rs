@@ -127,7 +127,7 @@ async fn what_was_not_understood_can_be_read_and_replayed() {
     assert_eq!(kit.get("/v1/events/999999").await.status, StatusCode::NOT_FOUND);
     assert_eq!(kit.post("/v1/events/x", None, "").await.status, StatusCode::BAD_REQUEST);
     let closed = Kit::new(Access::Closed).await;
-    assert_eq!(closed.get("/v1/events/1").await.status, StatusCode::FORBIDDEN);
+    assert_eq!(closed.get("/v1/events/1").await.status, StatusCode::UNAUTHORIZED);
 }
 
 #[tokio::test]
