@@ -20,6 +20,7 @@ mod packages;
 mod repo;
 mod search;
 mod source;
+mod token;
 
 use std::ffi::OsString;
 
@@ -69,6 +70,8 @@ enum Command {
     Integration(integration::IntegrationArgs),
     /// Choose the repositories of connected registries that are indexed
     Repo(repo::RepoArgs),
+    /// Make, list and revoke tokens for the API of a server
+    Token(token::TokenArgs),
     /// Show who changed what
     Audit(audit::AuditArgs),
     /// Have images delivered to a sink, or print what would be sent
@@ -99,6 +102,7 @@ pub fn supercargo(args: impl IntoIterator<Item = OsString>, environment: &Enviro
             Command::Doctor(args) => doctor::run(&args, environment, output),
             Command::Integration(args) => integration::run(&args, environment, output),
             Command::Repo(args) => repo::run(&args, environment, output),
+            Command::Token(args) => token::run(&args, environment, output),
             Command::Audit(args) => audit::run(&args, environment, output),
             Command::Deliver(args) => deliver::run(&args, environment, output),
             Command::Deliveries(args) => deliveries::run(&args, environment, output),

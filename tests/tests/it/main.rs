@@ -16,4 +16,5 @@ mod products;
 mod recovery;
 mod relay;
 mod senders;
+mod templates;
 mod trouble;

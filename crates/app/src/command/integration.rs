@@ -29,7 +29,7 @@ pub(super) struct IntegrationArgs {
 #[derive(Debug, Subcommand)]
 enum IntegrationCommand {
     /// Connect a registry: its sort, a name for it, and how it is reached
-    Create(create::CreateArgs),
+    Create(Box<create::CreateArgs>),
     /// List the connected registries, and how each stands
     List(list::ListArgs),
     /// Show all that is known of an integration, and what there is to do next

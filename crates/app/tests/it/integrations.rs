@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 use supercargo_app::{Environment, Exit};
-use supercargo_testkit::RegistryServer;
+use supercargo_testkit::{ArtifactoryServer, RegistryServer};
 use tempfile::TempDir;
 
 use crate::kit::{Ran, app, run_supercargo};
@@ -66,7 +66,7 @@ fn from_the_first_word_to_the_end() {
     let registry = runtime.block_on(RegistryServer::builder().with_basic_auth("robot", "right").start()).unwrap();
     for (repository, tags) in [("team/app", &["1.0", "1.1", "latest"][..]), ("team/legacy", &["1.0"])] {
         tags.iter().enumerate().for_each(|(number, tag)| {
-            let image = app().with_label("number", &format!("{repository}-{number}")).build();
+            let image = app().with_label("number", format!("{repository}-{number}")).build();
             registry.push(&image, repository, tag);
         });
     }
@@ -338,6 +338,84 @@ fn azure_and_the_products_are_told_what_to_set_up() {
     for part in ["docker-scout-readonly-token", "docker-scout-repository", "supercargo-list-and-pull", "image-change"] {
         assert!(remains.contains(part), "{remains}");
     }
+}
+
+#[test]
+fn artifactory_s_webhook_is_made_by_its_api() {
+    let runtime = runtime();
+    let builder = ArtifactoryServer::builder().with_account("reader", "right").with_local("docker-local");
+    let server = runtime.block_on(builder.with_webhook_manager("of an administrator").start()).unwrap();
+    let receiver = runtime.block_on(ArtifactoryServer::builder().start()).unwrap();
+    let desk = Desk::new();
+    let (host, api, password) = (server.host(), server.api(), desk.file("password", "right"));
+    desk.done(&[
+        "integration",
+        "create",
+        "artifactory",
+        "jfrog",
+        "--registry",
+        &host,
+        "--api",
+        &api,
+        "--repository",
+        "docker-local",
+        "--user",
+        "reader",
+        "--password-file",
+        &password,
+    ]);
+    let url = format!("http://{}", receiver.host());
+    let apply = ["integration", "template", "jfrog", "--public-url", &url, "--apply"];
+    let ran = desk.run(&apply);
+    assert_eq!(ran.exit, Exit::Failed, "whoever reads images may not make webhooks: {}", ran.err);
+    assert!(ran.err.contains("--admin-token-file") && server.webhooks().is_empty(), "{}", ran.err);
+
+    let token = desk.file("token", "of an administrator\n");
+    let with_token = [&apply[..], &["--admin-token-file", &token]].concat();
+    let ran = desk.done(&with_token);
+    assert!(ran.err.contains("webhook supercargo-jfrog is made"), "{}", ran.err);
+    // Nothing of ours listens there, and Artifactory says so.
+    assert!(ran.err.contains("could not send a test event"), "{}", ran.err);
+    let webhook = server.webhooks().pop().unwrap();
+    assert_eq!(webhook["handlers"][0]["url"], format!("{url}/v1/events/artifactory/jfrog"));
+    assert_eq!(webhook["handlers"][0]["use_secret_for_signing"], true);
+    assert_eq!(webhook["event_filter"]["criteria"]["repoKeys"], json!(["docker-local"]));
+    assert_eq!(desk.json(&["integration", "show", "jfrog"])["settings"]["events-signing"], "true", "both sides sign");
+
+    // Done again, it is changed: here to the secret that took the first one's place.
+    desk.done(&["integration", "credentials", "jfrog", "--new-event-secret"]);
+    let ran = desk.done(&with_token);
+    assert!(ran.err.contains("webhook supercargo-jfrog is changed"), "{}", ran.err);
+    let changed = server.webhooks();
+    assert_eq!(changed.len(), 1);
+    assert_ne!(changed[0]["handlers"][0]["secret"], webhook["handlers"][0]["secret"]);
+}
+
+#[test]
+fn tokens_are_shown_once_and_revoked_for_good() {
+    let desk = Desk::new();
+    let ran = desk.done(&["token", "create", "ci", "--role", "editor"]);
+    let text = ran.out.trim();
+    assert!(text.starts_with("scg_") && text.len() == 4 + 43, "{text}");
+    desk.done(&["integration", "create", "oci", "one", "--registry", "one.test"]);
+    let scoped = desk.json(&["token", "create", "narrow", "--integration", "one"]);
+    assert_eq!((&scoped["role"], &scoped["scope"]), (&json!("viewer"), &json!(["one"])));
+    assert!(scoped["text"].as_str().unwrap().starts_with("scg_"));
+    let listed = desk.done(&["token", "list", "-o", "json"]).out;
+    assert!(!listed.contains("scg_") && !listed.contains(text), "{listed}");
+    assert!(desk.done(&["token", "list"]).out.contains("editor"));
+
+    let ran = desk.run(&["token", "create", "ci"]);
+    assert_eq!(ran.exit, Exit::Failed, "a name is given to one at a time: {}", ran.err);
+    assert_eq!(desk.run(&["token", "create", "x", "--integration", "nobody"]).exit, Exit::Failed);
+    desk.done(&["token", "revoke", "ci"]);
+    assert_eq!(desk.run(&["token", "revoke", "ci"]).exit, Exit::Failed, "it is revoked already");
+    let names = |args: &[&str]| desk.json(args).as_array().unwrap().len();
+    assert_eq!((names(&["token", "list"]), names(&["token", "list", "--include-revoked"])), (1, 2));
+    let number = scoped["id"].to_string();
+    desk.done(&["token", "revoke", &number]);
+    let log = desk.json(&["audit", "--action", "token"]);
+    assert!(log.as_array().unwrap().len() >= 4 && !log.to_string().contains("scg_"), "{log}");
 }
 
 #[test]

@@ -4,6 +4,7 @@
 
 mod config;
 mod doctor;
+mod guides;
 mod help;
 mod index;
 mod integrations;
