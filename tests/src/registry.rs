@@ -29,6 +29,8 @@ const START: Duration = Duration::from_secs(20);
 pub struct DockerRegistryBuilder {
     auth: Option<Value>,
     notify: Option<String>,
+    secret: Option<String>,
+    port: Option<u16>,
 }
 
 impl DockerRegistryBuilder {
@@ -55,6 +57,18 @@ impl DockerRegistryBuilder {
         self
     }
 
+    /// The same with another secret.
+    pub fn with_secret(mut self, secret: impl Into<String>) -> Self {
+        self.secret = Some(secret.into());
+        self
+    }
+
+    /// Starts it on a port that is known before.
+    pub fn with_port(mut self, port: u16) -> Self {
+        self.port = Some(port);
+        self
+    }
+
     /// Starts it on a port of its own with a storage of its own, and waits until it answers.
     ///
     /// # Errors
@@ -62,7 +76,7 @@ impl DockerRegistryBuilder {
     /// If docker-registry is missing or does not start.
     pub async fn start(self) -> Result<DockerRegistry> {
         let directory = tempfile::tempdir()?;
-        let port = free_port();
+        let port = self.port.unwrap_or_else(free_port);
         let storage = directory.path().join("storage");
         let mut config = json!({
             "version": "0.1",
@@ -80,10 +94,11 @@ impl DockerRegistryBuilder {
             config["auth"] = auth;
         }
         if let Some(url) = &self.notify {
+            let secret = self.secret.as_deref().unwrap_or(EVENT_SECRET);
             config["notifications"] = json!({ "endpoints": [{
                 "name": "supercargo",
                 "url": url,
-                "headers": { "Authorization": [format!("Bearer {EVENT_SECRET}")] },
+                "headers": { "Authorization": [format!("Bearer {secret}")] },
                 "timeout": "1s",
                 "threshold": 3,
                 "backoff": "250ms",

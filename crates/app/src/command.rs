@@ -1,5 +1,6 @@
 //! `supercargo`, the operator's command line.
 
+mod audit;
 mod completions;
 mod config;
 mod deliver;
@@ -10,12 +11,16 @@ mod doctor;
 mod enroll;
 mod events;
 mod generator;
+mod http;
 mod images;
 mod index;
+mod integration;
 mod list;
 mod packages;
+mod repo;
 mod search;
 mod source;
+mod token;
 
 use std::ffi::OsString;
 
@@ -61,6 +66,14 @@ enum Command {
     Search(search::SearchArgs),
     /// Tell what works and what does not: a registry, or this machine
     Doctor(doctor::DoctorArgs),
+    /// Connect registries, and look at those that are connected
+    Integration(integration::IntegrationArgs),
+    /// Choose the repositories of connected registries that are indexed
+    Repo(repo::RepoArgs),
+    /// Make, list and revoke tokens for the API of a server
+    Token(token::TokenArgs),
+    /// Show who changed what
+    Audit(audit::AuditArgs),
     /// Have images delivered to a sink, or print what would be sent
     Deliver(deliver::DeliverArgs),
     /// Show what waits for delivery, and try again what was given up
@@ -87,6 +100,10 @@ pub fn supercargo(args: impl IntoIterator<Item = OsString>, environment: &Enviro
             Command::Packages(args) => packages::run(&args, environment, output),
             Command::Search(args) => search::run(&args, environment, output),
             Command::Doctor(args) => doctor::run(&args, environment, output),
+            Command::Integration(args) => integration::run(&args, environment, output),
+            Command::Repo(args) => repo::run(&args, environment, output),
+            Command::Token(args) => token::run(&args, environment, output),
+            Command::Audit(args) => audit::run(&args, environment, output),
             Command::Deliver(args) => deliver::run(&args, environment, output),
             Command::Deliveries(args) => deliveries::run(&args, environment, output),
             Command::Enroll(args) => enroll::run(&args, environment, output),

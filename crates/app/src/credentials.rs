@@ -114,6 +114,11 @@ impl Credentials {
         Ok(())
     }
 
+    /// What the machine is signed in to, without what the environment says for one registry.
+    pub(crate) fn machine(&self) -> Arc<dyn CredentialProvider> {
+        Arc::clone(&self.docker)
+    }
+
     /// The provider for one registry: the product's credentials for its API, and for pulls unless there are others.
     pub(crate) fn provider(&self, config: &RegistryConfig) -> Arc<dyn CredentialProvider> {
         let given = self.given.as_ref().map(share);

@@ -1,12 +1,15 @@
 //! The data directory and the store in it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use supercargo_engine::store::{DataDirectory, DirectoryLock, SqliteOptions, SqliteStore, Store};
 
 use crate::watch::args::DataArgs;
 use crate::{Environment, Error, ErrorKind, Result};
+
+/// The database's file in the data directory.
+const DATABASE: &str = "supercargo.db";
 
 impl DataArgs {
     /// The directory that is meant.
@@ -42,6 +45,24 @@ pub(crate) async fn own(path: PathBuf) -> Result<OwnedStore> {
     Ok(OwnedStore { store: Arc::new(store), directory, _lock: lock })
 }
 
+/// Opens the store beside whoever runs on it; makes it if it is not there, so that what is to be watched can be said
+/// before the first start.
+///
+/// # Errors
+///
+/// If the database cannot be opened.
+pub(crate) async fn make(path: &Path) -> Result<Arc<dyn Store>> {
+    let failed = |error| Error::from(error).during(format!("use the data directory {}", path.display()));
+    let directory = DataDirectory::create(path.to_owned()).map_err(failed)?;
+    let store = SqliteStore::open(SqliteOptions::new(directory.database())).await.map_err(failed)?;
+    Ok(Arc::new(store))
+}
+
+/// Whether a watcher has been at work in this directory.
+pub(crate) fn is_there(path: &Path) -> bool {
+    path.join(DATABASE).is_file()
+}
+
 /// Opens the store of a watcher to look into it, beside the watcher if it runs.
 ///
 /// # Errors
@@ -49,8 +70,8 @@ pub(crate) async fn own(path: PathBuf) -> Result<OwnedStore> {
 /// [`ErrorKind::NotFound`] if there is none.
 pub(crate) async fn look(path: PathBuf) -> Result<Arc<dyn Store>> {
     // Asked before, because opening it would make an empty one.
-    let database = path.join("supercargo.db");
-    if !database.is_file() {
+    let database = path.join(DATABASE);
+    if !is_there(&path) {
         return Err(Error::new(ErrorKind::NotFound, format!("find a store in {}", path.display()))
             .with_hint("start supercargo-watch to make one, or name its directory with --data"));
     }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
-use supercargo_engine::{registry, store};
+use supercargo_engine::{self as engine, registry, store};
 
 use crate::text::printable;
 use crate::{Exit, Output};
@@ -182,6 +182,18 @@ impl From<registry::Error> for Error {
         let kind = match error.kind() {
             registry::ErrorKind::Configuration | registry::ErrorKind::Unsupported => ErrorKind::Usage,
             registry::ErrorKind::NotFound => ErrorKind::NotFound,
+            _ => ErrorKind::Failed,
+        };
+        Self { kind, ..Self::failed(error.to_string(), error) }.with_retry(retryable, after)
+    }
+}
+
+impl From<engine::Error> for Error {
+    fn from(error: engine::Error) -> Self {
+        let (retryable, after) = (error.is_retryable(), error.retry_after());
+        let kind = match error.kind() {
+            engine::ErrorKind::Configuration => ErrorKind::Usage,
+            engine::ErrorKind::NotFound => ErrorKind::NotFound,
             _ => ErrorKind::Failed,
         };
         Self { kind, ..Self::failed(error.to_string(), error) }.with_retry(retryable, after)

@@ -2,6 +2,8 @@
 
 mod endpoint;
 mod sources;
+#[cfg(test)]
+mod tests;
 mod tls;
 
 use std::net::SocketAddr;
@@ -10,16 +12,17 @@ use std::sync::Arc;
 
 use futures_util::future::{join_all, try_join_all};
 use supercargo_engine::index::Indexer;
-use supercargo_engine::store::Store;
+use supercargo_engine::store::{IncludeRemoved, IntegrationStore as _, Store};
 use supercargo_engine::{Engine, EngineBuilder, Options, Route, Summary, Watch};
-use supercargo_server::{Access, EventSource, Metrics, Server, Socket, Tls};
+use supercargo_server::{Access, EventSource, Metrics, Server, Socket, Tls, TokenText};
 use tokio::net::TcpListener;
 
 pub(crate) use self::endpoint::{EndpointPlan, ProductPort, Surroundings, TlsFiles};
 pub(crate) use self::sources::SourcePlan;
 use crate::data::{self, OwnedStore};
+use crate::integrations::{self, KeyArgs};
 use crate::signals::Stop;
-use crate::{Error, Result};
+use crate::{Environment, Error, Result};
 
 /// What a service is made of.
 #[derive(Debug)]
@@ -29,6 +32,9 @@ pub(crate) struct Plan {
     pub(crate) routes: Vec<Route>,
     pub(crate) options: Options,
     pub(crate) endpoint: Option<EndpointPlan>,
+    /// The key of the integrations that the store may hold.
+    pub(crate) key: KeyArgs,
+    pub(crate) environment: Environment,
 }
 
 /// A store, an engine on it, and a server before it if it listens.
@@ -37,6 +43,8 @@ pub(crate) struct Service {
     owned: OwnedStore,
     engine: Engine,
     endpoint: Option<Endpoint>,
+    /// The API is served, and nothing but tokens of the store lets anybody change anything.
+    needs_token: bool,
 }
 
 #[derive(Debug)]
@@ -99,11 +107,13 @@ impl Service {
         };
         let owned = data::own(plan.data).await?;
         let store: Arc<dyn Store> = owned.store.clone();
+        let integrations = integrations::of(Arc::clone(&store), owned.directory.path(), &plan.key, &plan.environment)?;
         let metrics = Metrics::default();
         let counted = metrics.clone();
         let indexer =
             Indexer::new().with_cache(store.layer_cache()).with_progress(move |progress| counted.index(progress));
-        let mut builder = Engine::builder(store, Arc::new(indexer)).with_options(plan.options);
+        let mut builder =
+            Engine::builder(store, Arc::new(indexer)).with_options(plan.options).with_integrations(integrations);
         for watch in plan.watches {
             builder = builder.with_watch(watch);
         }
@@ -114,11 +124,36 @@ impl Service {
             builder = with_queue(builder, source)?;
         }
         let engine = builder.build().map_err(|error| Error::failed("set up the engine", error))?;
+        let needs_token = plan.endpoint.as_ref().is_some_and(|endpoint| endpoint.token.is_none())
+            && doors.iter().any(|door| door.source.is_none());
         let endpoint = match plan.endpoint {
             Some(endpoint) if !doors.is_empty() => Some(Endpoint::new(endpoint, doors, engine.clone(), metrics)?),
             _ => None,
         };
-        Ok(Self { owned, engine, endpoint })
+        Ok(Self { owned, engine, endpoint, needs_token })
+    }
+
+    /// Whether there is anything to watch: by the configuration, or an integration.
+    ///
+    /// # Errors
+    ///
+    /// If the store cannot be read.
+    pub(crate) async fn has_work(&self) -> Result<bool> {
+        let integrations = self.owned.store.integrations(IncludeRemoved::No).await?;
+        Ok(!integrations.is_empty() || self.engine.watches().next().is_some())
+    }
+
+    /// Makes the first token of the API if there is need of one and has never been one. To be shown this once.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be made or kept.
+    pub(crate) async fn first_token(&self) -> Result<Option<TokenText>> {
+        if !self.needs_token {
+            return Ok(None);
+        }
+        let store: Arc<dyn Store> = self.owned.store.clone();
+        supercargo_server::first_token(&*store).await.map_err(|error| Error::failed("make the first token", error))
     }
 
     #[cfg(feature = "demo")]

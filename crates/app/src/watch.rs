@@ -11,13 +11,15 @@ use std::time::Duration;
 
 use clap::CommandFactory;
 use supercargo_engine::{Options, Summary};
+use supercargo_server::TokenText;
 
 use crate::config::{Config, Table};
 use crate::credentials::Credentials;
+use crate::integrations::KeyArgs;
 use crate::service::{EndpointPlan, Plan, Service, Surroundings};
 use crate::signals::{Signals, Stop};
 use crate::sinks::{SinkConfig, Sinks};
-use crate::{Environment, Error, Exit, Output, Result, cli, telemetry};
+use crate::{Environment, Error, Exit, Output, Result, cli, data, telemetry};
 use args::{ScopeArgs, ServerArgs, ServerCommand, WatchArgs};
 use scope::Scope;
 
@@ -33,6 +35,7 @@ pub fn watch(args: impl IntoIterator<Item = OsString>, environment: &Environment
             data: args.data.directory(environment)?,
             interval: args.interval,
             make_secrets: false,
+            key: &args.key,
         };
         let (org, tables) = (args.org.as_deref(), sink_tables(&config));
         let sinks = Sinks::read(&args.sinks, org, args.sbom.is_set(), tables, environment);
@@ -46,7 +49,11 @@ pub fn watch(args: impl IntoIterator<Item = OsString>, environment: &Environment
         if args.dry_run.is_set() {
             tracing::info!("dry run: images are indexed, and nothing is delivered elsewhere");
         }
-        cli::block_on(serve(plan, args.once))
+        // A watcher without anything to watch was started by mistake; a server waits for what will be connected.
+        if plan.watches.is_empty() && !data::is_there(&plan.data) {
+            return Err(nothing_to_watch());
+        }
+        cli::block_on(serve(plan, Need::Work, args.once, output))
     })
 }
 
@@ -62,13 +69,14 @@ pub fn server(args: impl IntoIterator<Item = OsString>, environment: &Environmen
             data: args.data.directory(environment)?,
             interval: args.interval,
             make_secrets: args.print_endpoints,
+            key: &args.key,
         };
         if args.print_endpoints {
             let (_, _, endpoint) = flags.read(environment)?;
             return endpoints::print(endpoint.as_ref(), &args, output);
         }
         let sinks = Sinks::read(&args.sinks, None, true, sink_tables(&config), environment);
-        cli::block_on(serve(flags.plan(sinks, environment)?, false))
+        cli::block_on(serve(flags.plan(sinks, environment)?, Need::Nothing, false, output))
     })
 }
 
@@ -83,6 +91,7 @@ pub(crate) fn check(args: &ServerCommand, config: &Config, environment: &Environ
         data: args.data.directory(environment)?,
         interval: args.interval,
         make_secrets: false,
+        key: &args.key,
     };
     flags.plan(Sinks::read(&args.sinks, None, true, sink_tables(config), environment), environment)?;
     Ok(())
@@ -108,6 +117,7 @@ struct Flags<'a> {
     data: PathBuf,
     interval: u64,
     make_secrets: bool,
+    key: &'a KeyArgs,
 }
 
 impl Flags<'_> {
@@ -157,16 +167,46 @@ impl Flags<'_> {
             sweep: Duration::from_secs(self.scope.tag_sweep),
             ..Options::default()
         };
-        Ok(Plan { data: self.data, watches, routes, options, endpoint })
+        let (key, environment) = (self.key.clone(), environment.clone());
+        Ok(Plan { data: self.data, watches, routes, options, endpoint, key, environment })
+    }
+}
+
+/// What there has to be to be watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Need {
+    /// A registry, or an integration.
+    Work,
+    /// It may come later.
+    Nothing,
+}
+
+fn nothing_to_watch() -> Error {
+    let told = "nothing to watch: name a --registry or a --repository, or connect one: supercargo integration create";
+    Error::usage(vec![told.to_owned()])
+}
+
+async fn first_token(service: &Service, need: Need) -> Result<Option<TokenText>> {
+    match need {
+        Need::Nothing => service.first_token().await,
+        Need::Work => Ok(None),
     }
 }
 
 /// Runs the service until a signal ends it, or once.
-async fn serve(plan: Plan, once: bool) -> Result<Exit> {
+async fn serve(plan: Plan, need: Need, once: bool, output: &mut Output) -> Result<Exit> {
     let mut signals = Signals::listen()?;
     let stop = Stop::new();
     let service = Service::open(plan).await?;
+    if need == Need::Work && !service.has_work().await? {
+        return Err(nothing_to_watch());
+    }
     service.announce();
+    // A server is what tokens are for; a watcher's operator makes one with `supercargo token create` if need be.
+    if let Some(token) = first_token(&service, need).await? {
+        let told = "the API's first token, an administrator's; it is not shown again";
+        output.say(format_args!("{told}: {}", token.expose()));
+    }
     let running = async {
         if once {
             service.run_once(&stop).await.map(|summary| exit_of(&summary))

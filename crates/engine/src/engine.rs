@@ -248,6 +248,7 @@ impl EngineBuilder {
         }
         let monitor = Monitor::new(watches.keys().map(String::as_str), &self.routes);
         let sink_health = self.routes.iter().map(|route| (route.name.clone(), Arc::default())).collect();
+        let configured = watches.keys().cloned().collect();
         let inbox = Inbox::new(Batcher::new(Arc::clone(&self.store)), self.documents);
         let shared = Shared {
             store: self.store,
@@ -264,6 +265,7 @@ impl EngineBuilder {
             flights: Flights::default(),
             tracking: Tracking::default(),
             integrations: self.integrations,
+            configured,
         };
         Ok(Engine { shared: Arc::new(shared), active: Arc::default() })
     }

@@ -120,6 +120,18 @@ impl Intake {
         self.shared.tracking.source(provider, name)
     }
 
+    /// What reads a stored delivery of an integration again. Of several sources, the one that understands it.
+    pub fn source_of(&self, record: &EventRecord) -> Option<Arc<dyn Source>> {
+        let now = self.shared.clock.now();
+        let mut sources = self.shared.tracking.sources(&record.event.source);
+        let understands = |source: &Arc<dyn Source>| {
+            let verdict = source.receive_trusted(&record.event.body, now).verdict;
+            !matches!(verdict, Verdict::Malformed(_) | Verdict::Rejected(_))
+        };
+        let found = sources.iter().position(understands).or((!sources.is_empty()).then_some(0))?;
+        Some(sources.swap_remove(found))
+    }
+
     /// Tells the keeper of integrations that something authentic came.
     fn heard(&self, name: &str, verdict: &Verdict) {
         let notice = match verdict {

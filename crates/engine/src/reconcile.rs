@@ -21,7 +21,7 @@ use tracing::{debug, error, info, warn};
 use self::look::Turn;
 pub(crate) use self::repository::{Intent, Passed, RepositoryPass};
 use crate::failure::{Blame, Class, Trouble, chain};
-use crate::integration::Found;
+use crate::integration::{Enablement, Found};
 use crate::run::revive;
 use crate::shared::{Shared, away};
 use crate::{LastError, PassSummary, Progress, Watch};
@@ -275,7 +275,8 @@ impl Reconciler {
             let chosen = self.listed.iter().flatten().filter(|repository| self.watch.chooses(repository));
             // What is there when the watch begins was there before; what comes later was made by a push.
             self.shared.found(enablement, chosen, self.first && !self.before.reconciled).await;
-            repositories.extend(enablement.enabled().iter().filter_map(|name| name.parse().ok()));
+            let enabled = self.enabled(enablement).await?;
+            repositories.extend(enabled.iter().filter_map(|name| name.parse().ok()));
             repositories.retain(|repository| self.watch.has_repository(repository));
             // Whoever names repositories knows that the registry does not list.
             unlisted = unlisted.filter(|_| !enablement.has_named());
@@ -290,6 +291,15 @@ impl Reconciler {
                 .filter(|repository| self.watch.has_repository(repository)),
         );
         Ok((repositories, unlisted))
+    }
+
+    /// Those that are enabled, be they listed or not, but for those that the registry has said to be gone.
+    async fn enabled(&self, enablement: &Enablement) -> Result<Vec<String>, Trouble> {
+        let mut gone = known_repositories(&self.shared, self.watch.host(), Presence::Any).await?;
+        for present in known_repositories(&self.shared, self.watch.host(), Presence::Present).await? {
+            gone.remove(&present);
+        }
+        Ok(enablement.enabled().into_iter().filter(|name| !gone.contains(name)).collect())
     }
 
     fn intent(&self, repository: &Repository) -> Intent {

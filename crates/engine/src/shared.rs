@@ -38,6 +38,8 @@ pub(crate) struct Shared {
     pub(crate) flights: Flights,
     pub(crate) tracking: Tracking,
     pub(crate) integrations: Option<Integrations>,
+    /// Registries that are watched whatever integrations there are.
+    pub(crate) configured: HashSet<String>,
 }
 
 impl Shared {

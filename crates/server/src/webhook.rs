@@ -10,7 +10,8 @@ use futures_util::StreamExt as _;
 use http::StatusCode;
 use http::request::Parts;
 use jiff::Timestamp;
-use supercargo_engine::events;
+use supercargo_engine::Received;
+use supercargo_engine::events::{self, PROVIDERS};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::EventSource;
@@ -84,10 +85,21 @@ async fn find(
     secret: Option<String>,
     request: Request,
 ) -> Response {
-    match shared.sources.get(&(provider, name)) {
-        Some(source) => take(shared, source, secret.as_deref(), request).await,
-        None => Problem::not_found("no such source of events is configured").into_response(),
+    let key = (provider, name);
+    if let Some(source) = shared.sources.get(&key) {
+        return take(shared, source, secret.as_deref(), request).await;
     }
+    let (provider, name) = key;
+    let unknown = || Problem::not_found("no such source of events is configured").into_response();
+    let Some(limit) = integration_limit(shared, &provider, &name) else { return unknown() };
+    let receive = async |delivery: events::Request<'_>| shared.intake.receive_for(&provider, &name, &delivery).await;
+    deliver(shared, limit, secret.as_deref(), request, receive).await.unwrap_or_else(unknown)
+}
+
+/// Bytes of a delivery of an integration at most; `None` if there is no such source.
+fn integration_limit(shared: &SharedState, provider: &str, name: &str) -> Option<usize> {
+    shared.intake.integration_source(provider, name)?;
+    PROVIDERS.iter().find(|known| known.name == provider).map(|known| known.body_limit)
 }
 
 /// Takes a delivery: all of its bytes, then the source's word on it, then the store, then the answer.
@@ -97,21 +109,36 @@ pub(crate) async fn take(
     secret: Option<&str>,
     request: Request,
 ) -> Response {
+    let receive = async |delivery: events::Request<'_>| {
+        Some(shared.intake.receive(&source.name, source.source.as_ref(), &delivery).await)
+    };
+    let taken = deliver(shared, source.body_limit, secret, request, receive).await;
+    taken.expect("a source that was found is there")
+}
+
+/// The same for whoever receives it; `None` if nobody does any more.
+async fn deliver(
+    shared: &SharedState,
+    limit: usize,
+    secret: Option<&str>,
+    request: Request,
+    receive: impl AsyncFnOnce(events::Request<'_>) -> Option<Received>,
+) -> Option<Response> {
     let (parts, body) = request.into_parts();
     let mut room = Room { memory: &shared.memory, taken: None, units: 0 };
-    let body = match read(&mut room, body, source.body_limit.min(shared.body_limit)).await {
+    let body = match read(&mut room, body, limit.min(shared.body_limit)).await {
         Ok(body) => body,
         Err(problem) => {
             shared.metrics.delivery(problem.outcome());
-            return problem.into_response();
+            return Some(problem.into_response());
         }
     };
-    let received = shared.intake.receive(&source.name, source.source.as_ref(), &delivery(&parts, secret, &body)).await;
+    let received = receive(delivery(&parts, secret, &body)).await?;
     shared.metrics.delivery(received.outcome);
     let mut response = Response::new(Body::from(received.answer.body));
     *response.status_mut() = received.answer.status;
     *response.headers_mut() = received.answer.headers;
-    response
+    Some(response)
 }
 
 fn delivery<'a>(parts: &'a Parts, secret: Option<&'a str>, body: &'a [u8]) -> events::Request<'a> {

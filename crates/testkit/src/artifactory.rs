@@ -3,6 +3,7 @@
 mod answer;
 mod aql;
 mod options;
+mod webhooks;
 
 pub use options::ArtifactoryServerBuilder;
 
@@ -18,7 +19,8 @@ use options::Sort;
 /// A JFrog Artifactory with docker repositories, on a port of 127.0.0.1.
 ///
 /// Each repository key is a [`RegistryServer`] within. Beside `api/docker/KEY/v2/` it answers `api/repositories`,
-/// `api/system/ping` and `api/search/aql`, whose queries it reads and evaluates. It shuts out who guesses passwords.
+/// `api/system/ping` and `api/search/aql`, whose queries it reads and evaluates, and webhooks can be managed at
+/// `event/api/v1/subscriptions`. It shuts out who guesses passwords.
 ///
 /// # Examples
 ///
@@ -52,6 +54,8 @@ struct State {
     times: Mutex<BTreeMap<(String, String, String), String>>,
     queries_at_once: AtomicUsize,
     most_queries_at_once: AtomicUsize,
+    /// By their keys.
+    webhooks: Mutex<BTreeMap<String, serde_json::Value>>,
 }
 
 impl ArtifactoryServer {
@@ -80,6 +84,7 @@ impl ArtifactoryServer {
             times: Mutex::default(),
             queries_at_once: AtomicUsize::new(0),
             most_queries_at_once: AtomicUsize::new(0),
+            webhooks: Mutex::default(),
         });
         let shared = Arc::clone(&state);
         let server = ProductServer::start(move |call| answer::answer(Arc::clone(&shared), call)).await?;
@@ -123,6 +128,20 @@ impl ArtifactoryServer {
     /// Changes the account's password, as when it is rotated.
     pub fn set_account(&self, credentials: Credentials) {
         self.state.accounts.change(credentials);
+    }
+
+    /// The webhooks that were made, as they were.
+    pub fn webhooks(&self) -> Vec<serde_json::Value> {
+        self.state.webhooks().values().cloned().collect()
+    }
+
+    /// Tells the webhooks of a repository of a push, and answers with what status each was answered.
+    ///
+    /// # Errors
+    ///
+    /// If one of them cannot be reached.
+    pub async fn announce(&self, key: &str, artifact: &dyn Artifact, image: &str, tag: &str) -> Result<Vec<u16>> {
+        webhooks::announce(&self.state, key, image, tag, artifact.root().digest()).await
     }
 
     /// How many times wrong credentials were sent.

@@ -118,6 +118,8 @@ fn plan(host: &str, data: &Path, secret: &str) -> Result<Plan> {
             ports: Vec::new(),
             tls: None,
         }),
+        key: Default::default(),
+        environment: Default::default(),
     })
 }
 

@@ -32,6 +32,7 @@ const fn known(key: &'static str, arg: &'static str, shape: Shape) -> Known {
 /// All of them. A program that has no such flag passes over the key: one file serves both.
 pub(crate) const KNOWN: &[Known] = &[
     known("data", "data", Shape::Path),
+    known("key-file", "key_file", Shape::Path),
     known("interval", "interval", Shape::One),
     known("tag-sweep", "tag_sweep", Shape::One),
     known("workers", "workers", Shape::One),

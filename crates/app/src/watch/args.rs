@@ -9,6 +9,7 @@ use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser};
 
 use crate::flag::{self, Flag, Values};
+use crate::integrations::KeyArgs;
 use crate::sinks::SinkArgs;
 use crate::telemetry::LogArgs;
 
@@ -57,6 +58,9 @@ pub(crate) struct WatchArgs {
     #[command(flatten)]
     pub(crate) data: DataArgs,
 
+    #[command(flatten)]
+    pub(crate) key: KeyArgs,
+
     /// Address to listen on for webhooks and the API, such as 127.0.0.1:8080. Not listening unless set
     #[arg(long, value_name = "ADDR", env = "SUPERCARGO_LISTEN", hide_env_values = true, help_heading = "Server")]
     pub(crate) listen: Option<String>,
@@ -96,6 +100,9 @@ pub(crate) struct ServerCommand {
 
     #[command(flatten)]
     pub(crate) data: DataArgs,
+
+    #[command(flatten)]
+    pub(crate) key: KeyArgs,
 
     /// Address to listen on for webhooks and the API
     #[arg(

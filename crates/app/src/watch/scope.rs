@@ -77,9 +77,6 @@ impl Scope {
         if args.refresh_registry.is_set() && named == 0 {
             problems.push("--refresh-registry: it lists a registry's repositories, so it needs --registry".to_owned());
         }
-        if registries.is_empty() && problems.is_empty() {
-            problems.push("nothing to watch: name a --registry or a --repository".to_owned());
-        }
         for config in &mut registries {
             problems.extend(proxy::apply(config, environment).err());
         }
@@ -323,7 +320,7 @@ mod tests {
         for part in ["--registry: type", "UPPER", "choose tags with --tag", "--tag"] {
             assert!(error.contains(part), "{part} in {error}");
         }
-        assert!(read(&[]).unwrap_err().contains("nothing to watch"));
+        assert_eq!(read(&[]).unwrap().hosts(), Vec::<String>::new(), "there may be integrations");
         assert!(read(&["--refresh-registry", "--repository=a.test/x"]).unwrap_err().contains("needs --registry"));
         assert!(read(&["--registry=a.test", "--registry=A.test"]).unwrap_err().contains("twice"));
         assert!(read(&["--registry=a.test", "--registry=b.test", "--repository=x"]).unwrap_err().contains("HOST/x"));

@@ -21,6 +21,15 @@ fn of_the_operator() {
 }
 
 #[test]
+fn of_integrations() {
+    insta::assert_snapshot!("integration", supercargo(["integration", "--help"]).out);
+    insta::assert_snapshot!("integration_create_ecr", supercargo(["integration", "create", "ecr", "-h"]).out);
+    insta::assert_snapshot!("integration_template", supercargo(["integration", "template", "-h"]).out);
+    insta::assert_snapshot!("repo_enable", supercargo(["repo", "enable", "-h"]).out);
+    insta::assert_snapshot!("token_create", supercargo(["token", "create", "-h"]).out);
+}
+
+#[test]
 fn of_the_watcher() {
     insta::assert_snapshot!("watch", watch(&Environment::default(), &["--help"]).out);
 }

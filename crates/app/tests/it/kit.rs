@@ -21,8 +21,13 @@ pub(crate) fn supercargo<const N: usize>(args: [&str; N]) -> Ran {
 
 /// The same in an environment.
 pub(crate) fn supercargo_in<const N: usize>(environment: &Environment, args: [&str; N]) -> Ran {
+    run_supercargo(environment, &args)
+}
+
+/// The same with as many arguments as there are.
+pub(crate) fn run_supercargo(environment: &Environment, args: &[&str]) -> Ran {
     let (mut output, captured) = Output::captured();
-    let args = std::iter::once("supercargo").chain(args).map(Into::into);
+    let args = std::iter::once("supercargo").chain(args.iter().copied()).map(Into::into);
     let exit = supercargo_app::supercargo(args, environment, &mut output);
     Ran { exit, out: captured.out(), err: captured.err() }
 }

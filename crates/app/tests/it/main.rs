@@ -4,8 +4,10 @@
 
 mod config;
 mod doctor;
+mod guides;
 mod help;
 mod index;
+mod integrations;
 mod kit;
 mod programs;
 mod store;

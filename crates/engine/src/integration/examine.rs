@@ -126,9 +126,9 @@ fn ago(then: Timestamp, now: Timestamp) -> String {
     }
 }
 
-/// What is read of a registry: of what is enabled, the first by name; else the first repository with tags.
-pub(super) fn subject(named: &[String]) -> Subject {
-    Subject { repository: named.iter().min().and_then(|name| name.parse().ok()), target: None }
+/// What is read of a registry: of what is known to be there, the first by name; else the first repository with tags.
+pub(super) fn subject(known: &[String]) -> Subject {
+    Subject { repository: known.iter().min().and_then(|name| name.parse().ok()), target: None }
 }
 
 /// The word of a failure that came before anything could be looked at.

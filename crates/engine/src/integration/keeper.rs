@@ -30,8 +30,6 @@ pub(crate) struct Keeper {
     /// What the store's revision was when it was last followed.
     revision: Option<i64>,
     kept: BTreeMap<IntegrationId, Kept>,
-    /// Registries that are watched whatever integrations there are.
-    configured: HashSet<String>,
     tests: JoinSet<(IntegrationId, Result<Examination>)>,
     pulls: JoinSet<()>,
 }
@@ -90,7 +88,6 @@ impl Kept {
 impl Keeper {
     pub(crate) fn new(shared: &Arc<Shared>, integrations: Integrations) -> Self {
         Self {
-            configured: shared.watches.all().keys().cloned().collect(),
             shared: Arc::clone(shared),
             integrations,
             revision: None,
@@ -173,17 +170,11 @@ impl Keeper {
             integration,
         };
         match self.connect(&mut kept).await {
-            Ok(connection) => {
-                let first = kept.enablement.is_none() || !was_watched;
-                let enablement = match &kept.enablement {
-                    Some(enablement) => Arc::clone(enablement),
-                    None => Arc::new(Enablement::new(&kept.integration)?),
-                };
-                kept.enablement = Some(Arc::clone(&enablement));
+            Ok((connection, enablement)) => {
                 kept.connection = Some(connection.clone());
                 self.kept.insert(id, kept);
                 // Before anything is watched: what is not known to be enabled would be refused.
-                self.load(id, first).await?;
+                self.load(id, !was_watched).await?;
                 self.watch(id, connection, enablement);
                 if replaced {
                     self.signal(id, Signal::Replaced).await;
@@ -215,9 +206,9 @@ impl Keeper {
         })
     }
 
-    async fn connect(&self, kept: &mut Kept) -> Result<Connection> {
+    async fn connect(&self, kept: &mut Kept) -> Result<(Connection, Arc<Enablement>)> {
         let integration = &kept.integration;
-        if self.configured.contains(&integration.registry) {
+        if self.shared.configured.contains(&integration.registry) {
             let told = format!(
                 "watch {}: --registry or the configuration file names it already; take it away there, or remove the \
                  integration",
@@ -233,10 +224,13 @@ impl Keeper {
         let selection = &integration.policy.selection;
         connection.watch.tags = crate::TagPatterns::new(&selection.tags)?;
         connection.watch.platforms.clone_from(&selection.platforms);
-        if let Some(enablement) = &kept.enablement {
-            enablement.set_policy(&integration.policy)?;
-        }
-        Ok(connection)
+        let enablement = match &kept.enablement {
+            Some(enablement) => Arc::clone(enablement),
+            None => Arc::new(Enablement::new(integration)?),
+        };
+        enablement.set_policy(&integration.policy)?;
+        kept.enablement = Some(Arc::clone(&enablement));
+        Ok((connection, enablement))
     }
 
     fn watch(&mut self, id: IntegrationId, connection: Connection, enablement: Arc<Enablement>) {
@@ -269,7 +263,7 @@ impl Keeper {
     /// Takes over which repositories are enabled. Those that have just been are looked at at once; at `first`, the first
     /// pass does that.
     async fn load(&mut self, id: IntegrationId, first: bool) -> Result<()> {
-        let Some(kept) = self.kept.get(&id) else { return Ok(()) };
+        let Some(kept) = self.kept.get(&id).filter(|kept| kept.connection.is_some()) else { return Ok(()) };
         let Some(enablement) = kept.enablement.clone() else { return Ok(()) };
         let registry = kept.integration.registry.clone();
         if let Err(error) = enablement.set_policy(&kept.integration.policy) {

@@ -5,8 +5,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use supercargo_registry::Listing;
 use supercargo_store::{
-    Actor, Integration, IntegrationId, IntegrationState, NewIntegration, Page, RepositoryOrigin, RepositorySetting,
+    Actor, Integration, IntegrationId, IntegrationState, NewIntegration, Page, PlaceFilter, RepositorySetting,
     RepositorySettingFilter, Store,
 };
 
@@ -192,15 +193,18 @@ impl Integrations {
         connection: &Connection,
         tell: impl FnMut(&Step) + Send,
     ) -> Result<Examination> {
-        let filter = RepositorySettingFilter { enabled: Some(true), ..RepositorySettingFilter::of(&integration.name) };
-        let enabled = self.store.repository_settings(&filter, &Page::first(100)).await;
-        let enabled = enabled.map_err(|error| Error::store("read the repositories of an integration", error))?.items;
-        // Where a registry does not list, what was named is what there is to read.
-        let named = enabled.into_iter().filter(|setting| setting.origin == RepositoryOrigin::Named);
-        let names: Vec<String> = named.map(|setting| setting.repository.repository).collect();
         let registry = connection.watch.registry.as_ref();
+        // Where a registry does not list, what is known of it is what there is to read.
+        let mut known = Vec::new();
+        if registry.capabilities().repositories != Listing::Complete {
+            let place = PlaceFilter { registry: Some(integration.registry.clone()), ..PlaceFilter::default() };
+            let listing = self.store.repositories(&place, &Page::first(100)).await;
+            let listing = listing.map_err(|error| Error::store("read what is known of a registry", error))?;
+            let read = listing.items.into_iter().filter(|one| one.tags > 0);
+            known.extend(read.map(|one| one.name.repository));
+        }
         let has_events = connection.has_events();
-        Ok(examine(registry, integration, has_events, &subject(&names), SystemClock.now(), tell).await)
+        Ok(examine(registry, integration, has_events, &subject(&known), SystemClock.now(), tell).await)
     }
 
     /// What a connection that cannot even be made means.

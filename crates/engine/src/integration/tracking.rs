@@ -49,6 +49,12 @@ impl Tracking {
         self.lock().sources.get(&(provider.to_owned(), name.to_owned())).cloned()
     }
 
+    /// All sources of the integration of this name.
+    pub(crate) fn sources(&self, name: &str) -> Vec<Arc<dyn Source>> {
+        let state = self.lock();
+        state.sources.iter().filter(|((_, other), _)| other == name).map(|(_, source)| Arc::clone(source)).collect()
+    }
+
     /// Replaces the sources of an integration.
     pub(super) fn set_sources(&self, name: &str, sources: &[Arc<dyn Source>]) {
         let mut state = self.lock();

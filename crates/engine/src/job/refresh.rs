@@ -133,7 +133,9 @@ async fn whole(shared: &Shared, watch: &Watch, job: &Job, name: &RepositoryName)
         }
         // Only a repository that somebody named is missed when it is not there.
         Err(trouble) if trouble.reason.kind == ErrorKind::NotFound.as_str() => {
-            if watch.repositories.contains(&repository) { Err(trouble.into_final()) } else { Ok(Outcome::default()) }
+            let is_begun = watch.enablement.as_ref().is_some_and(|enablement| enablement.begins(&repository));
+            let is_named = is_begun || watch.repositories.contains(&repository);
+            if is_named { Err(trouble.into_final()) } else { Ok(Outcome::default()) }
         }
         Err(trouble) => Err(trouble),
     }

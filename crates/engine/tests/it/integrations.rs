@@ -222,8 +222,12 @@ async fn the_first_event_connects_and_one_of_a_repository_that_is_not_enabled_sa
     port.is_in(IntegrationState::Connected).await;
     assert!(port.integration().await.first_event.is_some());
 
+    // What was refused can be received again.
     port.set("team/app", true).await;
     port.has(&[&digest]).await;
+    let source = running.engine.intake().source_of(&events[0]).expect("the integration is there");
+    let replayed = running.engine.intake().replay(&events[0], source.as_ref()).await.unwrap();
+    assert!(replayed.event.is_some() && replayed.reason.is_none(), "{replayed:?}");
     let second = port.ship.push("team/app", "2.0", "two");
     let received = deliver(&running.engine, "distribution", &push("2", "team/app", "2.0", &second)).await;
     assert_eq!(received.receipt.accepted, 1);

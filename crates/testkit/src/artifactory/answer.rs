@@ -12,12 +12,16 @@ use serde_json::json;
 use super::State;
 use super::aql::{Item, Query};
 use super::options::Sort;
+use super::webhooks;
 use crate::product::{Call, Caller, forward, json_response, text_response};
 
 /// Queries that run at a time; more are refused, where Artifactory would let them wait for ten seconds first.
 const QUERIES_AT_ONCE: usize = 3;
 
 pub(super) async fn answer(state: Arc<State>, call: Call) -> Response {
+    if call.path().starts_with(webhooks::PATH) {
+        return webhooks::answer(state, call).await;
+    }
     let caller = state.accounts.caller(call.headers());
     let open = state.accounts.is_open();
     let known = open || caller == Caller::Known;

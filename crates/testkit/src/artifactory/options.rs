@@ -31,6 +31,7 @@ pub struct ArtifactoryServerBuilder {
     pub(super) page_size: usize,
     pub(super) foreign_links: bool,
     pub(super) colons: bool,
+    pub(super) manager: Option<String>,
 }
 
 impl Default for ArtifactoryServerBuilder {
@@ -50,6 +51,7 @@ impl Default for ArtifactoryServerBuilder {
             page_size: 100,
             foreign_links: false,
             colons: false,
+            manager: None,
         }
     }
 }
@@ -167,6 +169,13 @@ impl ArtifactoryServerBuilder {
     #[must_use]
     pub fn with_colons(mut self) -> Self {
         self.colons = true;
+        self
+    }
+
+    /// The access token of somebody who may manage webhooks; without one, nobody may.
+    #[must_use]
+    pub fn with_webhook_manager(mut self, token: impl Into<String>) -> Self {
+        self.manager = Some(token.into());
         self
     }
 

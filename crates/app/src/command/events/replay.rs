@@ -1,19 +1,14 @@
 //! `supercargo events replay`.
 
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::Duration;
 
+use ::http::header::AUTHORIZATION;
 use clap::Args;
-use http::header::AUTHORIZATION;
-use rustls_platform_verifier::BuilderVerifierExt as _;
 use serde::Deserialize;
 
+use crate::command::http;
 use crate::text::printable;
 use crate::{Environment, Error, ErrorKind, Exit, Output, Result, cli, secrets};
-
-/// How long the server may take.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 #[derive(Args, Debug)]
 pub(super) struct ReplayArgs {
@@ -49,7 +44,7 @@ struct Answer {
 pub(super) fn run(args: &ReplayArgs, environment: &Environment, output: &mut Output) -> Result<Exit> {
     let token = secrets::read("--api-token-file", args.api_token_file.as_deref(), "SUPERCARGO_API_TOKEN", environment)
         .map_err(|problem| Error::usage(vec![problem]))?;
-    let (status, answer) = cli::block_on(ask(args, token.first().map(String::as_str)))?;
+    let (status, answer) = cli::block_on(ask(args, token.first().map(String::as_str), environment))?;
     if !status.is_success() {
         let why = answer.detail.unwrap_or_else(|| status.to_string());
         return Err(Error::new(ErrorKind::Failed, format!("replay event {}: {why}", args.event)));
@@ -66,11 +61,15 @@ pub(super) fn run(args: &ReplayArgs, environment: &Environment, output: &mut Out
     Ok(if answer.event.is_some() { Exit::Done } else { Exit::Partial })
 }
 
-async fn ask(args: &ReplayArgs, token: Option<&str>) -> Result<(reqwest::StatusCode, Answer)> {
+async fn ask(
+    args: &ReplayArgs,
+    token: Option<&str>,
+    environment: &Environment,
+) -> Result<(reqwest::StatusCode, Answer)> {
     let failed =
         |error: reqwest::Error| Error::failed(format!("ask the server at {}", args.server), error.without_url());
     let url = format!("{}/v1/events/{}", args.server.trim_end_matches('/'), args.event);
-    let mut request = client()?.post(url);
+    let mut request = http::client(&url, environment)?.post(url);
     if let Some(token) = token {
         request = request.header(AUTHORIZATION, format!("Bearer {token}"));
     }
@@ -81,21 +80,4 @@ async fn ask(args: &ReplayArgs, token: Option<&str>) -> Result<(reqwest::StatusC
         Error::failed(format!("read the answer of {}: is it a supercargo server?", args.server), error)
     })?;
     Ok((status, answer))
-}
-
-fn client() -> Result<reqwest::Client> {
-    let failed = |error: Box<dyn std::error::Error + Send + Sync>| Error::failed("set up the client", error);
-    let tls = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .and_then(|builder| builder.with_platform_verifier())
-        .map_err(|error| failed(error.into()))?
-        .with_no_client_auth();
-    reqwest::Client::builder()
-        .tls_backend_preconfigured(tls)
-        // A token goes to the address that was named, and nowhere else.
-        .redirect(reqwest::redirect::Policy::none())
-        .http1_only()
-        .timeout(PATIENCE)
-        .build()
-        .map_err(|error| failed(error.into()))
 }

@@ -1,0 +1,73 @@
+//! The store and what it takes to use its integrations.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use supercargo_engine::integration::Integrations;
+use supercargo_engine::registry::RegistryKind;
+use supercargo_engine::store::{Actor, Integration, Store};
+
+use crate::integrations::{self, KeyArgs, has_adapter};
+use crate::setup::Setup;
+use crate::{Environment, Error, ErrorKind, Result, data};
+
+/// Who works at this command line.
+pub(in crate::command) fn actor(environment: &Environment) -> Actor {
+    let account = ["SUDO_USER", "USER", "LOGNAME", "USERNAME"].iter().find_map(|name| environment.text(name));
+    Actor::command_line(account.as_deref().unwrap_or("somebody"))
+}
+
+/// The store, beside whoever runs on it.
+pub(super) async fn store(directory: PathBuf) -> Result<Arc<dyn Store>> {
+    data::look(directory).await
+}
+
+/// The integrations of a store, to be changed. What cannot be used in this build can be changed all the same.
+pub(super) fn integrations(
+    store: Arc<dyn Store>,
+    directory: &Path,
+    key: &KeyArgs,
+    environment: &Environment,
+) -> Result<Integrations> {
+    integrations::to_change(store, directory, key, environment)
+}
+
+/// The integrations of a store, to be used: `integration` is tested, or its images are counted.
+pub(super) fn usable(
+    store: Arc<dyn Store>,
+    directory: &Path,
+    key: &KeyArgs,
+    environment: &Environment,
+    integration: &Integration,
+) -> Result<Integrations> {
+    let kind = kind(integration)?;
+    if !has_adapter(kind) {
+        let told = format!("open {}: type={kind} is not in this build", integration.registry);
+        return Err(Error::new(ErrorKind::Usage, told).with_hint(format!(
+            "build supercargo with --features {kind}; a server that has it tests the integration by itself, and \
+             `supercargo integration show {}` says what came of it",
+            integration.name
+        )));
+    }
+    integrations::of(store, directory, key, environment)
+}
+
+/// The product of an integration.
+pub(super) fn kind(integration: &Integration) -> Result<RegistryKind> {
+    let known = RegistryKind::ALL.into_iter().find(|kind| kind.as_str() == integration.kind);
+    known.ok_or_else(|| {
+        let Integration { name, kind, .. } = integration;
+        Error::new(ErrorKind::Failed, format!("use {name}: its kind, {kind}, is not known to this release"))
+    })
+}
+
+/// What the templates need to know of an integration.
+pub(super) fn setup<'a>(
+    integration: &'a Integration,
+    secret: Option<&'a str>,
+    public_url: Option<&'a str>,
+    principal: Option<&'a str>,
+) -> Result<Setup<'a>> {
+    let Integration { name, registry, settings, .. } = integration;
+    Ok(Setup { name, kind: kind(integration)?, host: registry, settings, secret, public_url, principal })
+}
