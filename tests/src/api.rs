@@ -36,9 +36,19 @@ impl Reply {
 ///
 /// If nobody answers.
 pub async fn get(address: &str, path: &str) -> Result<Reply> {
+    get_as("", address, path).await
+}
+
+/// The same as the bearer of a token; without one if it is empty.
+///
+/// # Errors
+///
+/// If nobody answers.
+pub async fn get_as(token: &str, address: &str, path: &str) -> Result<Reply> {
+    let authorization = if token.is_empty() { String::new() } else { format!("Authorization: Bearer {token}\r\n") };
     let exchange = async {
         let mut stream = TcpStream::connect(address).await?;
-        let request = format!("GET {path} HTTP/1.0\r\nHost: {address}\r\nAccept: */*\r\n\r\n");
+        let request = format!("GET {path} HTTP/1.0\r\nHost: {address}\r\nAccept: */*\r\n{authorization}\r\n");
         stream.write_all(request.as_bytes()).await?;
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).await?;

@@ -26,7 +26,7 @@ mod token;
 mod tool;
 mod watcher;
 
-pub use api::{Api, Reply, get};
+pub use api::{Api, Reply, get, get_as};
 pub use azurite::Azurite;
 pub use binaries::{binary, supercargo, supercargo_with};
 pub use eventually::eventually;

@@ -15,7 +15,7 @@ use futures_util::future::{join_all, try_join_all};
 use supercargo_engine::index::Indexer;
 use supercargo_engine::store::{IncludeRemoved, IntegrationStore as _, Store};
 use supercargo_engine::{Engine, Options, Route, Summary, Watch};
-use supercargo_server::{Access, EventSource, Metrics, Server, Socket, Tls};
+use supercargo_server::{Access, EventSource, Metrics, Server, Socket, Tls, TokenText};
 use tokio::net::TcpListener;
 
 pub(crate) use self::endpoint::{EndpointPlan, ProductPort, Surroundings, TlsFiles};
@@ -45,6 +45,8 @@ pub(crate) struct Service {
     owned: OwnedStore,
     engine: Engine,
     endpoint: Option<Endpoint>,
+    /// The API is served, and nothing but tokens of the store lets anybody change anything.
+    needs_token: bool,
 }
 
 #[derive(Debug)]
@@ -124,11 +126,13 @@ impl Service {
             builder = with_queue(builder, source)?;
         }
         let engine = builder.build().map_err(|error| Error::failed("set up the engine", error))?;
+        let needs_token = plan.endpoint.as_ref().is_some_and(|endpoint| endpoint.token.is_none())
+            && doors.iter().any(|door| door.source.is_none());
         let endpoint = match plan.endpoint {
             Some(endpoint) if !doors.is_empty() => Some(Endpoint::new(endpoint, doors, engine.clone(), metrics)?),
             _ => None,
         };
-        Ok(Self { owned, engine, endpoint })
+        Ok(Self { owned, engine, endpoint, needs_token })
     }
 
     /// Whether there is anything to watch: by the configuration, or an integration.
@@ -139,6 +143,19 @@ impl Service {
     pub(crate) async fn has_work(&self) -> Result<bool> {
         let integrations = self.owned.store.integrations(IncludeRemoved::No).await?;
         Ok(!integrations.is_empty() || self.engine.watches().next().is_some())
+    }
+
+    /// Makes the first token of the API if there is need of one and has never been one. To be shown this once.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be made or kept.
+    pub(crate) async fn first_token(&self) -> Result<Option<TokenText>> {
+        if !self.needs_token {
+            return Ok(None);
+        }
+        let store: Arc<dyn Store> = self.owned.store.clone();
+        supercargo_server::first_token(&*store).await.map_err(|error| Error::failed("make the first token", error))
     }
 
     #[cfg(feature = "demo")]

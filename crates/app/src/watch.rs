@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use clap::CommandFactory;
 use supercargo_engine::{Options, Summary};
+use supercargo_server::TokenText;
 
 use crate::config::{Config, Table};
 use crate::credentials::Credentials;
@@ -52,7 +53,7 @@ pub fn watch(args: impl IntoIterator<Item = OsString>, environment: &Environment
         if plan.watches.is_empty() && !data::is_there(&plan.data) {
             return Err(nothing_to_watch());
         }
-        cli::block_on(serve(plan, Need::Work, args.once))
+        cli::block_on(serve(plan, Need::Work, args.once, output))
     })
 }
 
@@ -75,7 +76,7 @@ pub fn server(args: impl IntoIterator<Item = OsString>, environment: &Environmen
             return endpoints::print(endpoint.as_ref(), &args, output);
         }
         let sinks = Sinks::read(&args.sinks, None, true, sink_tables(&config), environment);
-        cli::block_on(serve(flags.plan(sinks, environment)?, Need::Nothing, false))
+        cli::block_on(serve(flags.plan(sinks, environment)?, Need::Nothing, false, output))
     })
 }
 
@@ -185,8 +186,15 @@ fn nothing_to_watch() -> Error {
     Error::usage(vec![told.to_owned()])
 }
 
+async fn first_token(service: &Service, need: Need) -> Result<Option<TokenText>> {
+    match need {
+        Need::Nothing => service.first_token().await,
+        Need::Work => Ok(None),
+    }
+}
+
 /// Runs the service until a signal ends it, or once.
-async fn serve(plan: Plan, need: Need, once: bool) -> Result<Exit> {
+async fn serve(plan: Plan, need: Need, once: bool, output: &mut Output) -> Result<Exit> {
     let mut signals = Signals::listen()?;
     let stop = Stop::new();
     let service = Service::open(plan).await?;
@@ -194,6 +202,11 @@ async fn serve(plan: Plan, need: Need, once: bool) -> Result<Exit> {
         return Err(nothing_to_watch());
     }
     service.announce();
+    // A server is what tokens are for; a watcher's operator makes one with `supercargo token create` if need be.
+    if let Some(token) = first_token(&service, need).await? {
+        let told = "the API's first token, an administrator's; it is not shown again";
+        output.say(format_args!("{told}: {}", token.expose()));
+    }
     let running = async {
         if once {
             service.run_once(&stop).await.map(|summary| exit_of(&summary))

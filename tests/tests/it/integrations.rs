@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 use supercargo_tests::{
-    Api, DockerRegistry, PASSWORD, Service, USER, app, binary, eventually, free_port, supercargo_with,
+    Api, DockerRegistry, PASSWORD, Service, USER, app, binary, eventually, free_port, get_as, supercargo_with,
 };
 use tempfile::TempDir;
 
@@ -93,9 +93,21 @@ impl Port {
     }
 }
 
+/// The token that the server prints at its first start lets its bearer change things; without it nobody does.
+async fn check_first_token(port: &Port) -> Result<()> {
+    let log = port.server.log();
+    let token = log.split_whitespace().find(|word| word.starts_with("scg_")).context("no token was printed")?;
+    let ask = async |token: &str| Ok::<_, anyhow::Error>(get_as(token, &port.address, "/v1/tokens").await?.status);
+    ensure!(ask(token).await? == 200, "the first token is not taken");
+    let without = ask("").await?;
+    ensure!(matches!(without, 401 | 403), "{without} without a token");
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_registry_is_connected_beside_a_running_server() -> Result<()> {
     let port = Port::open().await?;
+    check_first_token(&port).await?;
     let registry_port = free_port();
     let host = format!("127.0.0.1:{registry_port}");
     let wrong = port.file("wrong", "guessed\n")?;

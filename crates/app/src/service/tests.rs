@@ -117,6 +117,8 @@ async fn an_integration_lives_beside_a_running_service() {
     };
     let service = Service::open_at(plan, Some(bound)).await.unwrap();
     assert!(!service.has_work().await.unwrap());
+    assert!(service.first_token().await.unwrap().is_some());
+    assert!(service.first_token().await.unwrap().is_none(), "it is made once");
     let stop = Stop::new();
     let living = async {
         live(&server, &directory, &events).await;

@@ -149,11 +149,13 @@ pub(crate) async fn replay(
     Path(id): Path<String>,
 ) -> Result<(StatusCode, Json<ReplayView>), Problem> {
     let record = find(&shared, &caller, &id).await?;
-    let Some(source) = shared.sources.values().find(|source| source.name == record.event.source) else {
+    let configured = shared.sources.values().find(|source| source.name == record.event.source);
+    let integrations = shared.intake.source_of(&record);
+    let Some(source) = configured.map(|source| source.source.as_ref()).or(integrations.as_deref()) else {
         let message = format!("its source `{}` is not configured any more", record.event.source);
         return Err(Problem::new(StatusCode::CONFLICT, message));
     };
-    let replayed = shared.intake.replay(&record, source.source.as_ref()).await?;
+    let replayed = shared.intake.replay(&record, source).await?;
     shared.store.record(NewAuditEntry::new(&caller.actor, "event.replay", record.id.to_string())).await?;
     let status = if replayed.event.is_some() { StatusCode::ACCEPTED } else { StatusCode::OK };
     let view = ReplayView { outcome: replayed.outcome, event: replayed.event, reason: replayed.reason };

@@ -56,7 +56,7 @@ pub(super) async fn an_integration_is_as_it_was_made(subject: &Subject) -> Outco
     assert_eq!(made.credentials.map(|sealed| sealed.changed_at), Some(made.created_at));
     assert_eq!(store.sealed_credentials(made.id).await?, Some(b"sealed".to_vec()));
     assert_eq!(find(store).await?, made);
-    assert_eq!(store.integrations(IncludeRemoved::No).await?, [made.clone()]);
+    assert_eq!(store.integrations(IncludeRemoved::No).await?, std::slice::from_ref(&made));
     assert_eq!(store.integration("other").await?, None);
 
     let history = store.integration_history(made.id).await?;

@@ -140,7 +140,7 @@ pub(super) async fn with_its_data_kept(subject: &Subject) -> Outcome {
     assert_eq!((gone.state, gone.credentials), (IntegrationState::Removed, None));
     assert_eq!((gone.removed_data, gone.removed_at), (Some(RemovedData::Keep), Some(gone.since)));
     assert_eq!(store.integration("main").await?, None);
-    assert_eq!(store.integrations(IncludeRemoved::Yes).await?, [gone.clone()]);
+    assert_eq!(store.integrations(IncludeRemoved::Yes).await?, std::slice::from_ref(&gone));
     assert_eq!(refused(store.sealed_credentials(made.id).await), ErrorKind::NotFound);
     let settings = store.repository_settings(&RepositorySettingFilter::default(), &Page::default()).await?;
     assert!(settings.items.is_empty());

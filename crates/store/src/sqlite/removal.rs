@@ -12,8 +12,8 @@ use crate::trail;
 
 const OPERATION: &str = "remove integration";
 
-/// Images whose contents go in one transaction. An image has some hundred packages, and a row of a package goes in
-/// about five microseconds: others that want to write wait for a tenth of a second at most.
+/// Images whose contents go in one transaction. Forty images of 400 packages take a tenth of a second, in which nobody
+/// else writes.
 const BATCH: i64 = 40;
 
 pub(super) async fn remove(database: &Database, id: IntegrationId, data: RemovedData, actor: Actor) -> Result<Removal> {
