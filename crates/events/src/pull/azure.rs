@@ -73,8 +73,9 @@ impl AzureQueue {
     /// If its address is none, would show credentials to everybody on the way, or TLS cannot be set up.
     pub fn new(options: AzureQueueOptions) -> Result<Self, PullError> {
         let refuse = |why: &str| {
-            // What stands behind a question mark may be a signature.
+            // What stands behind a question mark may be a signature, and before an at-sign a password.
             let shown = options.url.split('?').next().unwrap_or_default();
+            let shown = if shown.contains('@') { "" } else { shown };
             PullError::lasting(format!("use the queue {shown:?}: {why}"))
         };
         let url: Url = options.url.parse().map_err(|_| refuse("expected its address, https://…"))?;

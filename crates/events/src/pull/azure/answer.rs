@@ -14,19 +14,18 @@ pub(super) fn messages(document: &[u8]) -> Result<Vec<Message>, String> {
     let mut reader = Reader::from_str(text.trim_start_matches('\u{feff}'));
     let mut messages = Vec::new();
     let mut open: Option<Open> = None;
-    let mut is_list = false;
+    // What ends early may lack messages, and the end of one.
+    let mut is_whole = false;
     let mut value = String::new();
     loop {
         match reader.read_event().map_err(|error| error.to_string())? {
             Event::Start(start) => {
-                match start.local_name().as_ref() {
-                    "QueueMessagesList" => is_list = true,
-                    "QueueMessage" => open = Some(Open::default()),
-                    _ => {}
+                if start.local_name().as_ref() == "QueueMessage" {
+                    open = Some(Open::default());
                 }
                 value.clear();
             }
-            Event::Empty(start) => is_list |= start.local_name().as_ref() == "QueueMessagesList",
+            Event::Empty(start) => is_whole |= start.local_name().as_ref() == "QueueMessagesList",
             Event::Text(text) => value.push_str(&text.xml10_content()),
             Event::CData(text) => value.push_str(&text.xml10_content()),
             Event::GeneralRef(reference) => match reference.resolve_char_ref() {
@@ -35,6 +34,7 @@ pub(super) fn messages(document: &[u8]) -> Result<Vec<Message>, String> {
             },
             Event::End(end) => {
                 let end = end.local_name();
+                is_whole |= end.as_ref() == "QueueMessagesList";
                 if end.as_ref() == "QueueMessage" {
                     messages.extend(open.take().and_then(Open::close));
                 } else if let Some(open) = &mut open {
@@ -42,8 +42,8 @@ pub(super) fn messages(document: &[u8]) -> Result<Vec<Message>, String> {
                 }
                 value.clear();
             }
-            Event::Eof if is_list => return Ok(messages),
-            Event::Eof => return Err("there is no QueueMessagesList".to_owned()),
+            Event::Eof if is_whole => return Ok(messages),
+            Event::Eof => return Err("there is no whole QueueMessagesList".to_owned()),
             _ => {}
         }
     }
