@@ -7,7 +7,6 @@
 mod api;
 #[cfg(feature = "ecr")]
 mod error;
-#[cfg_attr(not(feature = "ecr"), expect(dead_code, reason = "what only the adapter reads of a host's name"))]
 mod host;
 #[cfg(feature = "ecr")]
 mod http;
