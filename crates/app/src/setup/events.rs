@@ -15,7 +15,7 @@ pub(crate) const QUEUE: &str = "events-queue";
 pub(crate) const TOPICS: &str = "events-topics";
 
 /// How an integration hears of what happens in its registry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum EventWay {
     /// Amazon ECR: EventBridge calls this server
     ApiDestination,

@@ -8,8 +8,6 @@ use super::amazon::Place;
 use super::events::{EventWay, provider};
 use super::fill::Values;
 
-/// The user that EventBridge signs in as stands in the templates; any will do.
-///
 /// An integration, and what else its templates speak of.
 #[derive(Clone, Debug)]
 pub(crate) struct Setup<'a> {

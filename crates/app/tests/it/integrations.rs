@@ -312,6 +312,24 @@ fn azure_and_the_products_are_told_what_to_set_up() {
     let curl = template("jfrog", &[])["text"].as_str().unwrap().to_owned();
     assert!(curl.contains("'https://example.jfrog.io/event/api/v1/subscriptions'"), "{curl}");
     assert!(curl.contains(r#""repoKeys": ["docker-local", "docker-remote"]"#), "{curl}");
+    let subdomain = desk.json(&[
+        "integration",
+        "create",
+        "artifactory",
+        "sub",
+        "--registry",
+        "Example.JFrog.io",
+        "--api",
+        "https://example.jfrog.io/artifactory",
+        "--repository",
+        "docker-local",
+        "--layout",
+        "subdomain",
+        "--enable",
+        "app",
+    ]);
+    assert_eq!(subdomain["registry"], "docker-local.example.jfrog.io", "as its images are called");
+    assert_eq!(desk.json(&["repo", "list", "--integration", "sub"])[0]["repository"], "app");
     desk.done(&["integration", "create", "harbor", "harbor", "--registry", "harbor.test"]);
     desk.done(&[
         "integration",
@@ -434,6 +452,9 @@ fn everything_that_is_wrong_is_told_at_once() {
     );
     check(&["oci", "x", "--registry", "a.test", "--events", "pigeon"], &["pigeon"]);
     check(&["oci", "x"], &["--registry"]);
+    let api = ["--api", "https://jfrog.test/artifactory", "--layout", "subdomain"];
+    let artifactory = ["artifactory", "x", "--registry", "jfrog.test", "--repository", "one,two"];
+    check(&[&artifactory[..], &api].concat(), &["one.jfrog.test, two.jfrog.test"]);
     check(&["ecr", "x", "--account", "123456789012"], &["--region"]);
     let missing = desk.folder.path().join("none");
     check(

@@ -4,9 +4,10 @@ mod kinds;
 
 use std::collections::BTreeMap;
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand};
 use supercargo_engine::integration::Credentials;
-use supercargo_engine::registry::RegistryKind;
+use supercargo_engine::registry::{RegistryKind, parse_registry};
 use supercargo_engine::store::{Integration, IntegrationPolicy, NewIntegration, RepositoryOrigin};
 
 use self::kinds::{AcrArgs, ArtifactoryArgs, EcrArgs, HarborArgs, NexusArgs, OciArgs};
@@ -17,6 +18,7 @@ use super::policy::PolicyArgs;
 use super::show::{next_of_new, tell_next};
 use crate::command::list::{ListFormat, print_failed};
 use crate::integrations::KeyArgs;
+use crate::setup::EVENTS;
 use crate::text::printable;
 use crate::watch::args::DataArgs;
 use crate::{Environment, Error, Exit, Output, Result, cli, data};
@@ -56,6 +58,10 @@ struct CommonArgs {
 
     #[command(flatten)]
     policy: PolicyArgs,
+
+    /// A repository that is wanted, by name: enabled from the start, and there even if the registry does not list it. May be repeated
+    #[arg(long, value_name = "REPOSITORY", value_parser = NonEmptyStringValueParser::new(), help_heading = "Which images")]
+    enable: Vec<String>,
 
     #[command(flatten)]
     login: LoginArgs,
@@ -112,6 +118,31 @@ impl Draft {
             self.set(key, values.join(","));
         }
     }
+
+    /// The one host that the images are named by, in the form in which the store names it.
+    ///
+    /// # Errors
+    ///
+    /// If there are several of them.
+    fn settle_host(&mut self) -> Result<(), Vec<String>> {
+        let own = [("type", self.kind.as_str()), ("registry", self.host.as_str())];
+        let given = self.settings.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+        let fields = own.into_iter().chain(given).filter(|(key, _)| !key.starts_with(EVENTS));
+        let quoted = |(key, value): (&str, &str)| format!("\"{key}={}\"", value.replace('"', "\"\""));
+        // What is wrong with the fields is told with all else, when the integration is made.
+        let Ok(config) = parse_registry(&fields.map(quoted).collect::<Vec<_>>().join(",")) else { return Ok(()) };
+        let hosts: Vec<String> = config.registries().iter().map(|config| config.host.to_string()).collect();
+        match &hosts[..] {
+            [only] => self.host.clone_from(only),
+            several => {
+                let hosts = several.join(", ");
+                return Err(vec![format!(
+                    "--repository: in sub-domains each is a registry of its own; make an integration for each of {hosts}"
+                )]);
+            }
+        }
+        Ok(())
+    }
 }
 
 pub(super) fn run(args: &CreateArgs, environment: &Environment, output: &mut Output) -> Result<Exit> {
@@ -130,6 +161,7 @@ pub(super) fn run(args: &CreateArgs, environment: &Environment, output: &mut Out
         return Err(Error::usage(problems));
     };
     draft.settings.extend(common.parameter.iter().cloned());
+    draft.settle_host().map_err(Error::usage)?;
     let mut credentials = Credentials::default();
     common.login.read()?.apply(&mut credentials);
     let directory = common.data.directory(environment)?;
@@ -143,8 +175,8 @@ pub(super) fn run(args: &CreateArgs, environment: &Environment, output: &mut Out
         let integrations = open::integrations(store.clone(), &directory, &common.key, environment)?;
         let actor = actor(environment);
         let created = integrations.create(new, credentials, &actor).await?;
-        if !common.policy.enable.is_empty() {
-            let named = common.policy.enable.iter().map(|name| (name.clone(), true)).collect();
+        if !common.enable.is_empty() {
+            let named = common.enable.iter().map(|name| (name.clone(), true)).collect();
             store.set_repositories(created.id, named, RepositoryOrigin::Named, &actor).await?;
         }
         tell(&created, common, output)?;
@@ -167,7 +199,7 @@ fn tell(created: &Integration, common: &CommonArgs, output: &mut Output) -> Resu
     }
     output.flush().map_err(print_failed)?;
     let mut next = next_of_new(created, &setup);
-    if common.policy.enable.is_empty() && !created.policy.enable_on_push {
+    if common.enable.is_empty() && !created.policy.enable_on_push {
         output.say("no repository is enabled yet: nothing is indexed before one is");
     } else {
         next.retain(|command| !command.starts_with("supercargo repo"));

@@ -64,9 +64,6 @@ struct Preview {
 }
 
 pub(super) fn run(args: &FilterArgs, environment: &Environment, output: &mut Output) -> Result<Exit> {
-    if !args.policy.enable.is_empty() {
-        return Err(Error::usage(vec!["--enable: `supercargo repo enable` does that".to_owned()]));
-    }
     let directory = args.data.directory(environment)?;
     cli::block_on(async {
         let store = open::store(directory.clone()).await?;

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use clap::Args;
-use clap::builder::NonEmptyStringValueParser;
 use jiff::{Span, SpanRelativeTo};
 use supercargo_engine::TagPatterns;
 use supercargo_engine::index::Platform;
@@ -42,16 +41,12 @@ pub(super) struct PolicyArgs {
     /// Only images of these platforms, such as linux/arm64. May be repeated
     #[arg(long, value_name = "OS/ARCH[/VARIANT]", help_heading = "Which images")]
     platform: Vec<Platform>,
-
-    /// A repository that is wanted, by name: enabled at once, and there even if the registry does not list it. May be repeated
-    #[arg(long, value_name = "REPOSITORY", value_parser = NonEmptyStringValueParser::new(), help_heading = "Which images")]
-    pub(super) enable: Vec<String>,
 }
 
 impl PolicyArgs {
     /// Whether any flag of the policy is there.
     pub(super) fn is_given(&self) -> bool {
-        let Self { enable_on_push, include, exclude, tag, newer_than, newest, platform, enable: _ } = self;
+        let Self { enable_on_push, include, exclude, tag, newer_than, newest, platform } = self;
         enable_on_push.is_some()
             || newer_than.is_some()
             || newest.is_some()
@@ -162,7 +157,7 @@ mod tests {
         assert_eq!((second.selection.include.len(), second.selection.newest), (1, Some(3)));
         assert!(second.enable_on_push && in_words(&second).ends_with("new repositories are enabled"));
         assert!(!given(&["--enable-on-push=false"]).change(second).unwrap().enable_on_push);
-        assert!(!given(&["--enable=team/app"]).is_given() && given(&["--newest=1"]).is_given());
+        assert!(!given(&[]).is_given() && given(&["--newest=1"]).is_given());
         assert_eq!(in_words(&IntegrationPolicy::default()), "all images");
     }
 

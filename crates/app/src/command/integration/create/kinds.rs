@@ -5,7 +5,7 @@ use supercargo_engine::registry::RegistryKind;
 
 use super::{CommonArgs, Draft};
 use crate::flag::{self, Values};
-use crate::setup::{ECR_NAME_LIMIT, EVENTS, EventWay, NO_EVENTS, Place, QUEUE, TOPICS, random_id, resource};
+use crate::setup::{ECR_NAME_LIMIT, EVENTS, NO_EVENTS, Place, QUEUE, TOPICS, random_id, resource};
 
 #[derive(Args, Debug)]
 pub(super) struct EcrArgs {
@@ -25,8 +25,8 @@ pub(super) struct EcrArgs {
     registry: Option<String>,
 
     /// How events come
-    #[arg(long, value_name = "WAY", value_parser = ecr_way, default_value = "api-destination")]
-    events: EventWay,
+    #[arg(long, value_name = "WAY", value_parser = ["api-destination", "queue", "none"], default_value = "api-destination")]
+    events: String,
 
     /// Role to assume [default: the one that the template makes, supercargo-NAME]
     #[arg(long, value_name = "ARN")]
@@ -35,15 +35,6 @@ pub(super) struct EcrArgs {
     /// Use the machine's own AWS credentials, and assume no role
     #[arg(long, conflicts_with = "role_arn")]
     no_role: bool,
-}
-
-fn ecr_way(text: &str) -> Result<EventWay, String> {
-    let ways = EventWay::of(RegistryKind::Ecr);
-    let found = ways.iter().find(|way| way.to_string() == text);
-    found.copied().ok_or_else(|| {
-        let ways: Vec<String> = ways.iter().map(ToString::to_string).collect();
-        format!("expected {}", ways.join(", "))
-    })
 }
 
 impl EcrArgs {
@@ -78,9 +69,9 @@ impl EcrArgs {
             draft.set("role-arn", role);
             draft.set("external-id", random_id().map_err(|problem| vec![problem])?);
         }
-        match self.events {
-            EventWay::Queue => draft.set(QUEUE, place.queue(&resource)),
-            EventWay::None => draft.set(EVENTS, NO_EVENTS),
+        match self.events.as_str() {
+            "queue" => draft.set(QUEUE, place.queue(&resource)),
+            NO_EVENTS => draft.set(EVENTS, NO_EVENTS),
             _ => draft.set(TOPICS, place.topic(&resource)),
         }
         Ok(draft)
