@@ -134,7 +134,8 @@ async fn what_is_wrong_with_the_set_up_is_said_all_at_once() {
 async fn a_lease_is_extended_for_as_long_as_the_job_runs() {
     let mut ship = Ship::new();
     ship.indexer = Gated::closed();
-    ship.options.lease = Duration::from_millis(90);
+    // Long enough that a busy machine gets to the heartbeats in time.
+    ship.options.lease = Duration::from_millis(600);
     ship.push("team/app", "1.0", "one");
     let running = Running::start(ship.engine());
     wait_for("running job", async || ship.indexer.runs() == 1).await;
