@@ -39,5 +39,5 @@ pub use registry::{DockerRegistry, DockerRegistryBuilder, PASSWORD, USER};
 pub use sender::{Sender, push_event};
 pub use service::Service;
 pub use token::TokenService;
-pub use tool::{Login, hmac, manifest, openssl, push, python, run_python, skopeo, umoci};
+pub use tool::{Login, ask_python, hmac, manifest, openssl, push, python, run_python, skopeo, umoci};
 pub use watcher::{EVENT_SECRET, Watcher, WatcherBuilder};

@@ -1,15 +1,13 @@
 //! Amazon's services, as `moto` has them.
 
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::io::AsyncWriteExt as _;
 
-use crate::{Service, eventually, free_port, python};
+use crate::{Service, ask_python, eventually, free_port, python};
 
 /// How long it may take to start on a busy machine.
 const START: Duration = Duration::from_secs(60);
@@ -29,7 +27,6 @@ pub struct Moto {
     // Before the folder that has its log.
     _service: Service,
     _folder: TempDir,
-    python: PathBuf,
     endpoint: String,
 }
 
@@ -46,8 +43,8 @@ impl Moto {
     ///
     /// If it does not start.
     pub async fn start() -> Result<Self> {
-        let (python, folder, port) = (python().await?, tempfile::tempdir()?, free_port());
-        let mut command = Command::new(&python);
+        let (folder, port) = (tempfile::tempdir()?, free_port());
+        let mut command = Command::new(python().await?);
         command.args(["-m", "moto.server", "-H", "127.0.0.1", "-p", &port.to_string()]);
         let mut service = Service::start("moto", &mut command, &folder.path().join("log"))?;
         eventually("moto listens", START, async || {
@@ -55,7 +52,7 @@ impl Moto {
             std::net::TcpStream::connect(("127.0.0.1", port)).context("connect to moto")
         })
         .await?;
-        Ok(Self { _service: service, _folder: folder, python, endpoint: format!("http://127.0.0.1:{port}") })
+        Ok(Self { _service: service, _folder: folder, endpoint: format!("http://127.0.0.1:{port}") })
     }
 
     /// The address of every service.
@@ -72,19 +69,7 @@ impl Moto {
     pub async fn boto3(&self, script: &str, mut given: Value) -> Result<Value> {
         given["endpoint"] = json!(self.endpoint);
         (given["key"], given["secret"]) = (json!(Self::KEY.0), json!(Self::KEY.1));
-        let mut child = tokio::process::Command::new(&self.python)
-            .args(["-c", &format!("{OPEN}{script}")])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()?;
-        child.stdin.take().context("the script has an input")?.write_all(given.to_string().as_bytes()).await?;
-        let output = child.wait_with_output().await?;
-        ensure!(output.status.success(), "boto3 failed");
-        if output.stdout.is_empty() {
-            return Ok(Value::Null);
-        }
-        serde_json::from_slice(&output.stdout).context("read what the script printed")
+        ask_python(&format!("{OPEN}{script}"), &given).await
     }
 
     /// Makes a queue; its address.

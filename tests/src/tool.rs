@@ -2,10 +2,12 @@
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::process::Output;
+use std::process::{Output, Stdio};
 
 use anyhow::{Context as _, Result, bail, ensure};
+use serde_json::Value;
 use supercargo_testkit::{Artifact, write_layout};
+use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
 /// A user name and a password.
@@ -57,7 +59,7 @@ pub async fn skopeo<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> 
 /// # Errors
 ///
 /// What skopeo complains of.
-pub async fn manifest(reference: &str) -> Result<serde_json::Value> {
+pub async fn manifest(reference: &str) -> Result<Value> {
     let image = format!("docker://{reference}");
     let output = run("skopeo", ["inspect", "--raw", "--tls-verify=false", &image]).await?;
     serde_json::from_slice(&output.stdout).with_context(|| format!("read the manifest of {reference}"))
@@ -103,6 +105,27 @@ pub async fn run_python(program: &str, arguments: &[&str]) -> Result<String> {
     let output = Command::new(python().await?).arg("-c").arg(program).args(arguments).output().await?;
     ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     Ok(String::from_utf8(output.stdout)?)
+}
+
+/// Runs a Python program that reads JSON on its standard input; the JSON that it prints, if it prints some.
+///
+/// # Errors
+///
+/// If it fails; what it complains of is on standard error.
+pub async fn ask_python(program: &str, given: &Value) -> Result<Value> {
+    let mut child = Command::new(python().await?)
+        .args(["-c", program])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()?;
+    child.stdin.take().context("the program has an input")?.write_all(given.to_string().as_bytes()).await?;
+    let output = child.wait_with_output().await?;
+    ensure!(output.status.success(), "the Python program failed");
+    if output.stdout.is_empty() {
+        return Ok(Value::Null);
+    }
+    serde_json::from_slice(&output.stdout).context("read what the program printed")
 }
 
 /// The HMAC of `body`, in hexadecimal digits, as `openssl` computes it. `algorithm` is one of its digests: `sha256`.

@@ -151,10 +151,8 @@ fn rule(id: &str) -> Value {
     })
 }
 
-#[tokio::test]
-async fn a_lambda_function_passes_events_on() -> Result<()> {
-    let (sink, runtime) = (Sink::start().await?, Runtime::start().await?);
-    let folder = tempfile::tempdir()?;
+/// `supercargo-lambda` as the platform starts it.
+fn lambda(runtime: &Runtime) -> Result<Command> {
     let mut command = Command::new(binary("supercargo-lambda")?);
     command
         .env_clear()
@@ -163,9 +161,16 @@ async fn a_lambda_function_passes_events_on() -> Result<()> {
         .env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")
         .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128")
         .env("AWS_LAMBDA_LOG_GROUP_NAME", "relay")
-        .env("AWS_LAMBDA_LOG_STREAM_NAME", "relay")
-        .env("SUPERCARGO_EVENTS_URL", &sink.url)
-        .env("SUPERCARGO_EVENTS_SECRET", SECRET);
+        .env("AWS_LAMBDA_LOG_STREAM_NAME", "relay");
+    Ok(command)
+}
+
+#[tokio::test]
+async fn a_lambda_function_passes_events_on() -> Result<()> {
+    let (sink, runtime) = (Sink::start().await?, Runtime::start().await?);
+    let folder = tempfile::tempdir()?;
+    let mut command = lambda(&runtime)?;
+    command.env("SUPERCARGO_EVENTS_URL", &sink.url).env("SUPERCARGO_EVENTS_SECRET", SECRET);
     let _service = Service::start("supercargo-lambda", &mut command, &folder.path().join("log"))?;
 
     // EventBridge: the event itself.
@@ -228,15 +233,8 @@ async fn a_lambda_function_puts_events_into_a_queue() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let (moto, runtime) = (Moto::start().await?, Runtime::start().await?);
     let url = moto.queue("relayed").await?;
-    let mut command = Command::new(binary("supercargo-lambda")?);
+    let mut command = lambda(&runtime)?;
     command
-        .env_clear()
-        .env("AWS_LAMBDA_RUNTIME_API", &runtime.address)
-        .env("AWS_LAMBDA_FUNCTION_NAME", "relay")
-        .env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")
-        .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128")
-        .env("AWS_LAMBDA_LOG_GROUP_NAME", "relay")
-        .env("AWS_LAMBDA_LOG_STREAM_NAME", "relay")
         // The platform sets these, from the function's role.
         .env("AWS_REGION", Moto::REGION)
         .env("AWS_ACCESS_KEY_ID", "test")

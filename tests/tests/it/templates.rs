@@ -3,16 +3,13 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
-use supercargo_tests::{Service, eventually, free_port, python, supercargo_with};
+use supercargo_tests::{Moto, ask_python, python, supercargo_with};
 use tempfile::TempDir;
-use tokio::io::AsyncWriteExt as _;
 
-const START: Duration = Duration::from_secs(60);
 const URL: &str = "https://supercargo.example.com";
 
 /// The resources of Docker Scout's stack, with the names that are ours.
@@ -106,12 +103,11 @@ with open(given["file"]) as file:
 /// Integrations of somebody.
 struct Desk {
     folder: TempDir,
-    python: PathBuf,
 }
 
 impl Desk {
-    async fn new() -> Result<Self> {
-        Ok(Self { folder: tempfile::tempdir()?, python: python().await? })
+    fn new() -> Result<Self> {
+        Ok(Self { folder: tempfile::tempdir()? })
     }
 
     async fn run(&self, arguments: &[&str]) -> Result<()> {
@@ -137,26 +133,13 @@ impl Desk {
         self.run(&[&create("queue", "us-east-1")[..], &["--events", "queue"]].concat()).await
     }
 
-    async fn script(&self, script: &str, given: Value) -> Result<Value> {
-        let mut child = tokio::process::Command::new(&self.python)
-            .args(["-c", script])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()?;
-        child.stdin.take().context("the script has an input")?.write_all(given.to_string().as_bytes()).await?;
-        let output = child.wait_with_output().await?;
-        ensure!(output.status.success(), "the script failed");
-        Ok(serde_json::from_slice(&output.stdout)?)
-    }
-
     /// A stack as JSON.
-    async fn stack(&self, file: &Path) -> Result<Value> {
-        self.script(&format!("{DECODE}{PRINT}"), json!({ "file": file })).await
+    async fn stack(file: &Path) -> Result<Value> {
+        ask_python(&format!("{DECODE}{PRINT}"), &json!({ "file": file })).await
     }
 
-    async fn hcl(&self, file: &Path) -> Result<Value> {
-        self.script(HCL, json!({ "file": file })).await
+    async fn hcl(file: &Path) -> Result<Value> {
+        ask_python(HCL, &json!({ "file": file })).await
     }
 }
 
@@ -172,7 +155,7 @@ fn named(all: &[&[(&str, &str)]]) -> BTreeSet<(String, String)> {
 
 #[tokio::test]
 async fn stacks_have_the_resources_of_the_original_and_pass_cfn_lint() -> Result<()> {
-    let desk = Desk::new().await?;
+    let desk = Desk::new()?;
     desk.ecr().await?;
     for (name, options, expected) in [
         ("destination", &[][..], named(&[&STACK])),
@@ -182,15 +165,15 @@ async fn stacks_have_the_resources_of_the_original_and_pass_cfn_lint() -> Result
     ] {
         let file = desk.template(name, options).await?;
         // Warnings and advice count, too.
-        let lint = desk.python.with_file_name("cfn-lint");
+        let lint = python().await?.with_file_name("cfn-lint");
         let output = Command::new(lint).args(["--include-checks", "I", "--template"]).arg(&file).output()?;
         assert!(output.status.success(), "{name} {options:?}: {}", String::from_utf8_lossy(&output.stdout));
-        assert_eq!(resources(&desk.stack(&file).await?), expected, "{name} {options:?}");
+        assert_eq!(resources(&Desk::stack(&file).await?), expected, "{name} {options:?}");
     }
 
     // Least privilege: what supercargo may do is what the page of the adapter says, and who may do it names the
     // external ID.
-    let stack = desk.stack(&desk.folder.path().join("destination")).await?;
+    let stack = Desk::stack(&desk.folder.path().join("destination")).await?;
     let role = &stack["Resources"]["AssumeRoleEcrAccess"]["Properties"];
     let statements = role["Policies"][0]["PolicyDocument"]["Statement"].as_array().context("statements")?;
     let actions: BTreeSet<&str> = statements
@@ -219,17 +202,9 @@ async fn stacks_have_the_resources_of_the_original_and_pass_cfn_lint() -> Result
 
 #[tokio::test]
 async fn rules_let_through_what_happens_to_images_and_nothing_else() -> Result<()> {
-    let desk = Desk::new().await?;
+    let desk = Desk::new()?;
     desk.ecr().await?;
-    let port = free_port();
-    let mut command = Command::new(&desk.python);
-    command.args(["-m", "moto.server", "-H", "127.0.0.1", "-p", &port.to_string()]);
-    let mut moto = Service::start("moto", &mut command, &desk.folder.path().join("log"))?;
-    eventually("moto listens", START, async || {
-        moto.check()?;
-        std::net::TcpStream::connect(("127.0.0.1", port)).context("connect to moto")
-    })
-    .await?;
+    let moto = Moto::start().await?;
 
     let image = |action: &str, sort: &str| {
         json!({"source": "aws.ecr", "detail-type": sort, "detail": {
@@ -263,11 +238,10 @@ async fn rules_let_through_what_happens_to_images_and_nothing_else() -> Result<(
     ];
     let expected: Vec<i64> = cases.iter().map(|(_, times)| *times).collect();
     let events: Vec<&Value> = cases.iter().map(|(event, _)| event).collect();
-    let endpoint = format!("http://127.0.0.1:{port}");
     for name in ["destination", "queue"] {
         let file = desk.template(name, &[]).await?;
-        let given = json!({"file": file, "endpoint": endpoint, "cases": events});
-        let told = desk.script(&format!("{DECODE}{RULES}"), given).await?;
+        let given = json!({"file": file, "endpoint": moto.endpoint(), "cases": events});
+        let told = ask_python(&format!("{DECODE}{RULES}"), &given).await?;
         assert_eq!(told, json!(expected), "{name}");
     }
     Ok(())
@@ -304,7 +278,7 @@ fn of_module(module: &Value) -> BTreeSet<String> {
 
 #[tokio::test]
 async fn terraform_modules_name_the_same_resources() -> Result<()> {
-    let desk = Desk::new().await?;
+    let desk = Desk::new()?;
     desk.ecr().await?;
     for (name, options, expected) in [
         ("destination", &[][..], named(&[&STACK])),
@@ -313,7 +287,7 @@ async fn terraform_modules_name_the_same_resources() -> Result<()> {
         ("queue", &["--dead-letter-queue"], named(&[&QUEUE_STACK, &DEAD_LETTERS[..1]])),
     ] {
         let file = desk.template(name, &[&["--as", "terraform"], options].concat()).await?;
-        let found = of_module(&desk.hcl(&file).await?);
+        let found = of_module(&Desk::hcl(&file).await?);
         let expected: BTreeSet<String> = expected
             .iter()
             .filter_map(|(name, sort)| {
@@ -347,7 +321,7 @@ async fn terraform_modules_name_the_same_resources() -> Result<()> {
             "azurerm_eventgrid_system_topic_event_subscription.image_change",
         ];
         let expected: BTreeSet<String> = expected.iter().chain(&events).map(ToString::to_string).collect();
-        assert_eq!(of_module(&desk.hcl(&file).await?), expected);
+        assert_eq!(of_module(&Desk::hcl(&file).await?), expected);
     }
     Ok(())
 }
@@ -355,7 +329,7 @@ async fn terraform_modules_name_the_same_resources() -> Result<()> {
 /// Against what Docker's documentation says of its template.
 #[tokio::test]
 async fn the_arm_template_is_the_original_s() -> Result<()> {
-    let desk = Desk::new().await?;
+    let desk = Desk::new()?;
     desk.run(&["integration", "create", "acr", "azure", "--registry", "contoso.azurecr.io"]).await?;
     let read = async |options: &[&str]| -> Result<Value> {
         Ok(serde_json::from_slice(&std::fs::read(desk.template("azure", options).await?)?)?)
