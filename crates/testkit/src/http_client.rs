@@ -32,6 +32,14 @@ impl Reply {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
+
+    /// Whether all of it came, by its own word. What came in chunks has its end, or it would be no reply.
+    fn is_whole(&self) -> bool {
+        match self.header("content-length") {
+            Some(length) => length.parse() == Ok(self.body.len()),
+            None => self.header("transfer-encoding").is_some(),
+        }
+    }
 }
 
 /// Sends a request and reads the answer to its end.
@@ -52,11 +60,21 @@ pub(crate) async fn send(request: Outgoing<'_>) -> Result<Reply> {
     let mut stream = TcpStream::connect(with_port).await.map_err(io)?;
     // Without this the body waits for the head's acknowledgement.
     stream.set_nodelay(true).map_err(io)?;
-    stream.write_all(head.as_bytes()).await.map_err(io)?;
-    stream.write_all(body).await.map_err(io)?;
+    // A server that refuses a request need not read its body: it answers and closes, and what was still under way resets
+    // the connection. Its answer counts all the same.
+    let mut sent = stream.write_all(head.as_bytes()).await;
+    if sent.is_ok() {
+        sent = stream.write_all(body).await;
+    }
     let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).await.map_err(io)?;
-    parse(&answer).ok_or_else(|| Error::new(ErrorKind::Protocol, OPERATION, context()))
+    let received = stream.read_to_end(&mut answer).await;
+    let broken = sent.and(received.map(drop)).err();
+    match (parse(&answer), broken) {
+        (Some(reply), None) => Ok(reply),
+        (Some(reply), Some(_)) if reply.is_whole() => Ok(reply),
+        (_, Some(error)) => Err(io(error)),
+        (None, None) => Err(Error::new(ErrorKind::Protocol, OPERATION, context())),
+    }
 }
 
 fn parse(answer: &[u8]) -> Option<Reply> {
@@ -91,7 +109,26 @@ fn join_chunks(mut rest: &[u8]) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
+    use tokio::net::TcpListener;
+
     use super::*;
+
+    #[tokio::test]
+    async fn a_refusal_counts_though_the_body_was_not_read() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let authority = listener.local_addr().unwrap().to_string();
+        let refuse = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            // Enough to know that it is a request. To close with bytes unread resets the connection.
+            stream.read_exact(&mut [0; 16]).await.unwrap();
+            stream.write_all(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\n\r\nno").await.unwrap();
+        };
+        let body = vec![0; 8 << 20];
+        let request = Outgoing { authority: &authority, method: "PUT", path: "/", headers: &[], body: &body };
+        let (reply, ()) = tokio::join!(send(request), refuse);
+        let reply = reply.unwrap();
+        assert_eq!((reply.status, &reply.body[..]), (401, &b"no"[..]));
+    }
 
     #[test]
     fn answers_are_read_with_either_framing() {
