@@ -4,7 +4,7 @@ mod piped;
 
 use std::io::{self, BufReader, Read};
 
-pub(crate) use piped::pipe;
+pub(crate) use piped::Helped;
 
 use sha2::{Digest as _, Sha256, Sha384, Sha512};
 

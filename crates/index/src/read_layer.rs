@@ -5,7 +5,7 @@ use std::io::{self, BufRead, BufReader, Read};
 use crate::budget::{Budget, Buffer};
 use crate::capture::{Capturing, Seen};
 use crate::cataloger::{Chosen, LEADING_BYTES, Selection};
-use crate::inflate::{BlobFacts, Cancelled, Chunks, Hasher, Inflated, Inflater, OverLimit, Stop, pipe};
+use crate::inflate::{BlobFacts, Cancelled, Chunks, Hasher, Helped, Inflated, Inflater, OverLimit, Stop};
 use crate::paths::normalise;
 use crate::tar::{EndsWithin, TarError, TarReader, TypeFlag};
 use crate::tee::tee;
@@ -81,19 +81,17 @@ impl Context<'_> {
         read.map_err(|error| error.with_context(format_args!("read layer {}", descriptor.digest())))
     }
 
-    /// As [`read`](Self::read), with inflation on a thread of its own.
-    pub(crate) fn read_on_two_threads(
+    /// As [`read`](Self::read), with inflation on a thread of its own from when `is_idle` says that there is a
+    /// processor for it.
+    pub(crate) fn read_with_help(
         &self,
         reader: impl Read + Send,
         descriptor: &Descriptor,
         stop: Stop,
+        is_idle: impl Fn() -> bool,
     ) -> Result<LayerIndex> {
         let read = self.open(reader, descriptor, stop).and_then(|inflater| {
-            std::thread::scope(|scope| {
-                let chunks = pipe(scope, inflater)
-                    .map_err(|error| Error::from_source("start a thread to inflate on", true, error))?;
-                self.walk(chunks, descriptor)
-            })
+            std::thread::scope(|scope| self.walk(Helped::new(scope, inflater, is_idle), descriptor))
         });
         read.map_err(|error| error.with_context(format_args!("read layer {}", descriptor.digest())))
     }

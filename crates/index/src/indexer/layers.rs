@@ -41,8 +41,7 @@ pub(super) async fn read(
     // The largest first: the last to end is then a small one, and no processor idles while it is read.
     different.sort_by_key(|layer| std::cmp::Reverse(layer.size()));
     // Collected, because a closure within the stream would keep the future from being spawned (rust-lang/rust#102211).
-    let left = AtomicUsize::new(different.len());
-    let left = &left;
+    let left = &Arc::new(AtomicUsize::new(different.len()));
     let reads: Vec<_> = different.into_iter().map(|layer| one(indexer, source, layer, left)).collect();
     let read: HashMap<Digest, LayerIndex> = futures_util::stream::iter(reads)
         .buffer_unordered(indexer.layers_at_once)
@@ -64,7 +63,7 @@ async fn one(
     indexer: &Indexer,
     source: &dyn ImageSource,
     layer: &Descriptor,
-    left: &AtomicUsize,
+    left: &Arc<AtomicUsize>,
 ) -> Result<LayerIndex> {
     let read = read_one(indexer, source, layer, left).await;
     left.fetch_sub(1, Ordering::Relaxed);
@@ -75,7 +74,7 @@ async fn read_one(
     indexer: &Indexer,
     source: &dyn ImageSource,
     layer: &Descriptor,
-    left: &AtomicUsize,
+    left: &Arc<AtomicUsize>,
 ) -> Result<LayerIndex> {
     let key = LayerKey { digest: layer.digest().clone(), indexer: indexer.version().to_owned() };
     // Another image that has the layer may be reading it right now: its result will be in the cache.
@@ -96,12 +95,12 @@ async fn read_one(
     if let Some(index) = by_contents(indexer, source, layer).await? {
         return Ok(index);
     }
-    // With a layer for each processor, a second thread for each would only pass the bytes from cache to cache.
-    let on_two_threads = left.load(Ordering::Relaxed) < indexer.layers_at_once;
+    let left = Arc::clone(left);
     let whole = |reader| {
-        on_a_thread(indexer, layer, move |indexer, layer, stop| match on_two_threads {
-            true => indexer.context().read_on_two_threads(reader, layer, stop),
-            false => indexer.context().read(reader, layer, stop),
+        on_a_thread(indexer, layer, move |indexer, layer, stop| {
+            // Fewer layers than processors: the last ones of an image, or all of a small one.
+            let is_idle = || left.load(Ordering::Relaxed) < indexer.layers_at_once;
+            indexer.context().read_with_help(reader, layer, stop, is_idle)
         })
     };
     let index = match source.open_layer(layer).await? {
