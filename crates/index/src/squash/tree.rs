@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use foldhash::fast::RandomState;
+
 use crate::{Entries, EntryKind};
 
 /// Links followed on the way to one file; Linux gives up at the same number.
@@ -41,7 +43,9 @@ struct Node<'a> {
 #[derive(Debug)]
 pub(super) struct Tree<'a> {
     nodes: Vec<Node<'a>>,
-    children: HashMap<(u32, &'a str), u32>,
+    /// Asked once or more for every entry of every layer. The hash is seeded anew in every process, so that names that
+    /// collide cannot be made beforehand.
+    children: HashMap<(u32, &'a str), u32, RandomState>,
     layer: u32,
     /// Nodes that got their payload from another, by a hard link.
     linked: Vec<NodeId>,
@@ -65,7 +69,13 @@ impl<'a> Tree<'a> {
             layer: 0,
             payload: NONE,
         });
-        Self { nodes, children: HashMap::with_capacity(expected), layer: 0, linked: Vec::new(), last_directory: None }
+        Self {
+            nodes,
+            children: HashMap::with_capacity_and_hasher(expected, RandomState::default()),
+            layer: 0,
+            linked: Vec::new(),
+            last_directory: None,
+        }
     }
 
     pub(super) fn kind(&self, node: NodeId) -> NodeKind<'a> {

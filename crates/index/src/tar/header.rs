@@ -103,15 +103,16 @@ fn malformed(what: &str) -> TarError {
     TarError::Malformed(format!("a header's {what} is wrong"))
 }
 
+/// The sum of all bytes with spaces in the place of the sum itself, unsigned and signed. Without a question for each
+/// byte, so that the processor takes many at a time.
 fn checksums(block: &[u8; BLOCK]) -> (u64, i64) {
-    let mut unsigned = 0_u64;
-    let mut signed = 0_i64;
-    for (at, &byte) in block.iter().enumerate() {
-        let byte = if (148..156).contains(&at) { b' ' } else { byte };
-        unsigned += u64::from(byte);
-        signed += i64::from(byte.cast_signed());
-    }
-    (unsigned, signed)
+    let unsigned = |bytes: &[u8]| bytes.iter().map(|&byte| u32::from(byte)).sum::<u32>();
+    let signed = |bytes: &[u8]| bytes.iter().map(|&byte| i32::from(byte.cast_signed())).sum::<i32>();
+    let (written, spaces) = (&block[148..156], &[b' '; 8]);
+    (
+        u64::from(unsigned(block) - unsigned(written) + unsigned(spaces)),
+        i64::from(signed(block) - signed(written) + signed(spaces)),
+    )
 }
 
 fn text(field: &[u8]) -> &[u8] {
