@@ -172,7 +172,7 @@ pub(super) fn run(args: &CreateArgs, environment: &Environment, output: &mut Out
     };
     cli::block_on(async {
         let store = data::make(&directory).await?;
-        let integrations = open::integrations(store.clone(), &directory, &common.key, environment)?;
+        let integrations = crate::integrations::to_change(store.clone(), &directory, &common.key, environment)?;
         let actor = actor(environment);
         let created = integrations.create(new, credentials, &actor).await?;
         if !common.enable.is_empty() {

@@ -6,7 +6,7 @@ use supercargo_engine::registry::Secret;
 use super::find;
 use super::given::LoginArgs;
 use super::list::Item;
-use super::open::{self, actor};
+use super::open::actor;
 use crate::command::list::{ListFormat, print_failed};
 use crate::integrations::KeyArgs;
 use crate::watch::args::DataArgs;
@@ -49,9 +49,9 @@ pub(super) fn run(args: &CredentialsArgs, environment: &Environment, output: &mu
     let logins = args.login.read()?;
     let directory = args.data.directory(environment)?;
     cli::block_on(async {
-        let store = open::store(directory.clone()).await?;
+        let store = crate::data::look(directory.clone()).await?;
         find(&*store, &args.name).await?;
-        let integrations = open::integrations(store, &directory, &args.key, environment)?;
+        let integrations = crate::integrations::to_change(store, &directory, &args.key, environment)?;
         // It is made outside, where it may fail.
         let fresh = match args.new_event_secret {
             true => Some(crate::setup::random_secret().map_err(|problem| Error::usage(vec![problem]))?),

@@ -66,7 +66,7 @@ struct Preview {
 pub(super) fn run(args: &FilterArgs, environment: &Environment, output: &mut Output) -> Result<Exit> {
     let directory = args.data.directory(environment)?;
     cli::block_on(async {
-        let store = open::store(directory.clone()).await?;
+        let store = crate::data::look(directory.clone()).await?;
         let integration = find(&*store, &args.name).await?;
         let before = match args.reset {
             true => IntegrationPolicy { selection: Selection::default(), ..integration.policy.clone() },

@@ -4,7 +4,6 @@ use clap::Args;
 use serde::Serialize;
 use supercargo_engine::store::{IncludeRemoved, Integration, IntegrationState};
 
-use super::open;
 use crate::command::list::{JsonArray, ListFormat, nothing, print_failed};
 use crate::setup::Place;
 use crate::table::Table;
@@ -53,7 +52,7 @@ pub(super) fn run(args: &ListArgs, environment: &Environment, output: &mut Outpu
     let directory = args.data.directory(environment)?;
     let removed = if args.include_removed { IncludeRemoved::Yes } else { IncludeRemoved::No };
     cli::block_on(async {
-        let all = open::store(directory).await?.integrations(removed).await?;
+        let all = crate::data::look(directory).await?.integrations(removed).await?;
         match args.output {
             ListFormat::Json => {
                 let mut array = JsonArray::default();

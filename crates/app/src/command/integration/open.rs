@@ -1,6 +1,6 @@
-//! The store and what it takes to use its integrations.
+//! What it takes to use the integrations of a store.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use supercargo_engine::integration::Integrations;
@@ -9,27 +9,12 @@ use supercargo_engine::store::{Actor, Integration, Store};
 
 use crate::integrations::{self, KeyArgs, has_adapter};
 use crate::setup::Setup;
-use crate::{Environment, Error, ErrorKind, Result, data};
+use crate::{Environment, Error, ErrorKind, Result};
 
 /// Who works at this command line.
 pub(in crate::command) fn actor(environment: &Environment) -> Actor {
     let account = ["SUDO_USER", "USER", "LOGNAME", "USERNAME"].iter().find_map(|name| environment.text(name));
     Actor::command_line(account.as_deref().unwrap_or("somebody"))
-}
-
-/// The store, beside whoever runs on it.
-pub(super) async fn store(directory: PathBuf) -> Result<Arc<dyn Store>> {
-    data::look(directory).await
-}
-
-/// The integrations of a store, to be changed. What cannot be used in this build can be changed all the same.
-pub(super) fn integrations(
-    store: Arc<dyn Store>,
-    directory: &Path,
-    key: &KeyArgs,
-    environment: &Environment,
-) -> Result<Integrations> {
-    integrations::to_change(store, directory, key, environment)
 }
 
 /// The integrations of a store, to be used: `integration` is tested, or its images are counted.

@@ -49,7 +49,7 @@ pub(super) fn run(args: &RemoveArgs, environment: &Environment, output: &mut Out
     let directory = args.data.directory(environment)?;
     let data = if args.delete_data { RemovedData::Delete } else { RemovedData::Keep };
     cli::block_on(async {
-        let store = open::store(directory).await?;
+        let store = crate::data::look(directory).await?;
         let integration = find(&*store, &args.name).await?;
         if !args.yes && !confirm(&integration.name, &integration.registry, data, output)? {
             output.say("nothing is removed");

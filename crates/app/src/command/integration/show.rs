@@ -54,7 +54,7 @@ struct Repositories {
 pub(super) fn run(args: &ShowArgs, environment: &Environment, output: &mut Output) -> Result<Exit> {
     let directory = args.data.directory(environment)?;
     cli::block_on(async {
-        let store = open::store(directory).await?;
+        let store = crate::data::look(directory).await?;
         let integration = find(&*store, &args.name).await?;
         let history = store.integration_history(integration.id).await?;
         let repositories = repositories(&*store, &integration.name).await?;

@@ -85,9 +85,9 @@ struct Printed<'a> {
 pub(super) fn run(args: &TemplateArgs, environment: &Environment, output: &mut Output) -> Result<Exit> {
     let directory = args.data.directory(environment)?;
     cli::block_on(async {
-        let store = open::store(directory.clone()).await?;
+        let store = crate::data::look(directory.clone()).await?;
         let integration = find(&*store, &args.name).await?;
-        let integrations = open::integrations(store, &directory, &args.key, environment)?;
+        let integrations = crate::integrations::to_change(store, &directory, &args.key, environment)?;
         let credentials = integrations.credentials(&integration).await?;
         let secret = credentials.event_secrets.first().map(|secret| secret.expose());
         let setup = open::setup(&integration, secret, args.public_url.given(), args.principal.as_deref())?;

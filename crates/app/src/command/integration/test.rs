@@ -44,7 +44,7 @@ struct Tested<'a> {
 pub(super) fn run(args: &TestArgs, environment: &Environment, output: &mut Output) -> Result<Exit> {
     let directory = args.data.directory(environment)?;
     cli::block_on(async {
-        let store = open::store(directory.clone()).await?;
+        let store = crate::data::look(directory.clone()).await?;
         let integration = find(&*store, &args.name).await?;
         let integrations = open::usable(store, &directory, &args.key, environment, &integration)?;
         let as_table = args.output == ListFormat::Table;
