@@ -77,6 +77,14 @@ pub trait Cataloger: fmt::Debug + Send + Sync {
     /// before it is kept, and the image goes on. A file that merely is not what its name promises is no
     /// problem: find nothing and return `Ok`.
     fn catalog(&self, file: &File<'_>, contents: &mut Contents<'_>, findings: &mut Findings) -> Result<(), Problem>;
+
+    /// Whether a file that is wanted for its [leading bytes behind links](Interest::behind_links) alone may be what it
+    /// is wanted for, by its first bytes: as many as are at hand, 512 or more unless the file is shorter. Asked before
+    /// memory is taken for a large file. One that is refused has nothing in it for this cataloger.
+    fn recognises(&self, head: &[u8]) -> bool {
+        let _ = head;
+        true
+    }
 }
 
 /// The file that a cataloger is given.

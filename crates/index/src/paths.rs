@@ -4,8 +4,11 @@
 /// at the root. What is not UTF-8 is replaced.
 pub(crate) fn normalise(path: &[u8]) -> String {
     let path = String::from_utf8_lossy(path);
-    if is_normal(&path) {
-        return path.into_owned();
+    // What archivers put around nearly all paths.
+    let bare = path.strip_prefix("./").unwrap_or(&path);
+    let bare = bare.strip_suffix('/').unwrap_or(bare);
+    if is_normal(bare) {
+        return bare.to_owned();
     }
     let mut normal = String::with_capacity(path.len());
     for segment in path.split('/') {
@@ -24,7 +27,8 @@ pub(crate) fn normalise(path: &[u8]) -> String {
 }
 
 fn is_normal(path: &str) -> bool {
-    !path.is_empty() && path.split('/').all(|segment| !matches!(segment, "" | "." | ".."))
+    // Byte by byte: segments are too short for a search to be worth its beginning.
+    path.as_bytes().split(|&byte| byte == b'/').all(|segment| !matches!(segment, b"" | b"." | b".."))
 }
 
 #[cfg(test)]
@@ -40,6 +44,11 @@ mod tests {
         check("a/b/../../c", "c");
         check("a/..", "");
         check("./", "");
+        check("", "");
+        check("/", "");
+        check(".//a", "a");
+        check("./a//", "a");
+        check("./../a/", "a");
         check("a/...", "a/...");
     }
 }

@@ -1,5 +1,6 @@
 //! One layer, one pass.
 
+use std::borrow::Cow;
 use std::io::{self, BufRead, BufReader, Read};
 
 use crate::budget::{Budget, Buffer};
@@ -439,11 +440,31 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
+    /// Of those who want a file, who still does after a look at how it begins. Small ones are not worth the question.
+    fn recognised<'s>(&self, file: &File<'_>, selection: &'s Selection, head: &[u8]) -> Cow<'s, [(usize, bool)]> {
+        let catalogers = self.context.catalogers;
+        let is_refused = |&(index, by_content): &(usize, bool)| by_content && !catalogers.get(index).recognises(head);
+        if file.size <= SMALL || !selection.iter().any(is_refused) {
+            return Cow::Borrowed(selection);
+        }
+        selection.iter().copied().filter(|wanted| !is_refused(wanted)).collect()
+    }
+
     fn catalog(&mut self, reader: &mut dyn BufRead, file: &File<'_>, selection: &Selection) -> Result<(), TarError> {
         let limit = self.context.held_size();
         if file.size > limit {
             return self.index.catalog_passing(self.context, file, selection, reader, limit);
         }
+        let recognised = self.recognised(file, selection, reader.fill_buf()?);
+        if recognised.is_empty() {
+            if let Some(captures) = &mut self.captures {
+                let (entry, bytes) = (self.index.entries.len() - 1, reader.fill_buf()?);
+                let (executable, sparse) = (file.executable, self.sparse);
+                captures.add(Seen { entry, executable, sparse, bytes, held: false, by: selection });
+            }
+            return Ok(());
+        }
+        let selection = &*recognised;
         let memory = if file.size > SMALL { self.large.for_file(file.size) } else { &mut self.small };
         let filled = fill(memory, file.size, reader)?;
         let bytes = &memory[..filled];

@@ -9,6 +9,7 @@ mod tree;
 
 use std::collections::HashMap;
 
+use foldhash::fast::RandomState;
 pub(crate) use history::Instructions;
 use merge::Merge;
 pub(crate) use packages::identity;
@@ -123,7 +124,8 @@ pub(crate) fn squash(layers: &[SquashLayer<'_>], catalogers: &Catalogers) -> Squ
     let mut places: Vec<(u32, NodeId)> = Vec::new();
     for (number, layer) in layers.iter().enumerate() {
         let number = u32::try_from(number).expect("Limits::layers is far below");
-        let mut by_path: HashMap<&str, Vec<&FileFindings>> = HashMap::new();
+        // Asked for every file of the layer.
+        let mut by_path: HashMap<&str, Vec<&FileFindings>, RandomState> = HashMap::default();
         for findings in layer.findings {
             by_path.entry(&findings.path).or_default().push(findings);
         }

@@ -135,14 +135,6 @@ impl Pattern {
         segments_match(self.text, path, self.any_case)
     }
 
-    /// Whether a path whose last segment is `name` may match, judged by the literal beginning of the last segment.
-    pub(super) fn may_match(&self, name: &str) -> bool {
-        let prefix = self.first_literal().as_bytes();
-        name.as_bytes()
-            .get(..prefix.len())
-            .is_some_and(|start| if self.any_case { start.eq_ignore_ascii_case(prefix) } else { start == prefix })
-    }
-
     /// The literal beginning of the last segment: `python` of `**/python*`.
     pub(super) fn first_literal(&self) -> &'static str {
         let last = self.text.rsplit('/').next().unwrap_or(self.text);
@@ -167,7 +159,9 @@ pub(crate) fn path_matches(pattern: &str, path: &str) -> bool {
 
 /// Linear in the path: where a later `**` is met, nothing before it is tried again.
 fn segments_match(pattern: &str, path: &str, any_case: bool) -> bool {
-    let split = |text: &'_ str| text.find('/').map_or((text.len(), None), |end| (end, Some(end + 1)));
+    // Byte by byte: segments are too short for a search to be worth its beginning.
+    let slash = |text: &str| text.bytes().position(|byte| byte == b'/');
+    let split = |text: &str| slash(text).map_or((text.len(), None), |end| (end, Some(end + 1)));
     let (mut pattern, mut path) = (Some(pattern), Some(path));
     // What follows the last `**`, and the tail of the path that it was last tried on.
     let mut retry: Option<(&str, &str)> = None;

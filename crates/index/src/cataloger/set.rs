@@ -48,7 +48,8 @@ pub struct CatalogerVersion {
 
 struct Rule {
     pattern: Pattern,
-    /// The literal end of the pattern's last segment, compared before the rest: nearly all fail here.
+    /// The literal beginning and end of the pattern's last segment, compared before the rest: nearly all fail here.
+    head: &'static str,
     tail: &'static str,
     cataloger: usize,
 }
@@ -154,8 +155,8 @@ impl Catalogers {
         let name = path.rsplit('/').next().unwrap_or(path);
         let mut add = |rules: &[Rule]| {
             for rule in rules {
-                let wanted = selection.iter().any(|(index, _)| *index == rule.cataloger);
-                if !wanted && rule.ends(name) && rule.pattern.may_match(name) && rule.pattern.matches(path) {
+                let is_wanted = || selection.iter().any(|(index, _)| *index == rule.cataloger);
+                if rule.may_match(name) && !is_wanted() && rule.pattern.matches(path) {
                     selection.push((rule.cataloger, false));
                 }
             }
@@ -244,17 +245,13 @@ impl Catalogers {
 }
 
 impl Rule {
-    /// Whether a name ends as the pattern does.
-    fn ends(&self, name: &str) -> bool {
-        let start = name.len().checked_sub(self.tail.len());
-        let end = start.and_then(|start| name.as_bytes().get(start..));
-        end.is_some_and(|end| {
-            if self.pattern.any_case {
-                end.eq_ignore_ascii_case(self.tail.as_bytes())
-            } else {
-                end == self.tail.as_bytes()
-            }
-        })
+    /// Whether a path whose last segment is `name` may match.
+    fn may_match(&self, name: &str) -> bool {
+        let (name, head, tail) = (name.as_bytes(), self.head.as_bytes(), self.tail.as_bytes());
+        let equal = |a: &[u8], b: &[u8]| if self.pattern.any_case { a.eq_ignore_ascii_case(b) } else { a == b };
+        name.len() >= head.len().max(tail.len())
+            && equal(&name[name.len() - tail.len()..], tail)
+            && equal(&name[..head.len()], head)
     }
 }
 
@@ -270,7 +267,7 @@ impl Inner {
                     None => &mut self.others,
                 },
             };
-            rules.push(Rule { pattern, tail: literal, cataloger });
+            rules.push(Rule { head: pattern.first_literal(), tail: literal, pattern, cataloger });
         }
         self.leading.extend(interest.leading.into_iter().map(|leading| LeadingRule {
             offset: leading.offset,

@@ -3,6 +3,8 @@
 
 use std::collections::HashMap;
 
+use foldhash::fast::RandomState;
+
 use crate::{Evidence, ImagePackage};
 
 /// Package types whose databases name the files that each package owns.
@@ -12,7 +14,7 @@ const OWNERS: &[&str] = &["deb", "apk", "rpm", "alpm", "opkg", "ebuild"];
 pub(super) fn settle(packages: &mut [ImagePackage]) {
     // The few evidence files are looked up among the many owned ones, not the other way round: a distribution owns
     // hundreds of thousands.
-    let mut owners: HashMap<&str, Option<usize>> = HashMap::new();
+    let mut owners: HashMap<&str, Option<usize>, RandomState> = HashMap::default();
     for package in packages.iter().filter(|package| can_be_owned(package)) {
         owners.extend(package.locations.iter().map(|location| (merged(&location.path), None)));
     }

@@ -69,6 +69,10 @@ fn a_database_behind_links_is_found_and_one_beside_them_is_not() {
         Layer::new().hard_link("var/lib/dpkg/status", "opt/db"),
     ];
     assert_eq!(debs(across), ["bash 5 @0"]);
+    // More than is read without a look at its beginning.
+    let large = format!("{}\nPackage: zoo\nDescription: {}\n", dpkg_status(&[("bash", "5")]), "x".repeat(2 << 20));
+    let large = Layer::new().file("opt/db", large).symlink("var/lib/dpkg/status", "/opt/db");
+    assert_eq!(debs([large]), ["bash 5 @0"]);
     let unrelated = Layer::new().file("usr/share/doc/example", dpkg_status(&[("bash", "5")]));
     assert!(debs([unrelated]).is_empty());
     let to_the_host = Layer::new().symlink("var/lib/dpkg/status", "/../../../etc/passwd");

@@ -20,6 +20,9 @@ use crate::{Cataloger, Contents, File, Findings, Interest, Problem};
 /// Linux's `PATH_MAX`.
 const LONGEST_PATH: usize = 4096;
 
+/// Bytes of which the first stanza's `Status` is among.
+const HEAD: usize = 512;
+
 /// Reads dpkg's database.
 #[derive(Debug)]
 pub(crate) struct Dpkg;
@@ -67,6 +70,12 @@ impl Cataloger for Dpkg {
             return Ok(());
         }
         packages(bytes, one_per_file, findings)
+    }
+
+    /// apt's lists of what could be installed begin as the database does, and are ten times as large. dpkg writes
+    /// `Status` before all but `Essential` and `Protected`.
+    fn recognises(&self, head: &[u8]) -> bool {
+        head.len() < HEAD || memchr::memmem::find(&head[..HEAD], b"\nStatus: ").is_some()
     }
 }
 
@@ -194,6 +203,19 @@ Homepage: https://quux.example.org/
                 ..Package::default()
             }]
         );
+    }
+
+    #[test]
+    fn a_list_of_what_could_be_installed_is_no_database() {
+        let check = |second_line: &str, expected: bool| {
+            let stanza = format!("Package: quux\n{second_line}Priority: optional\nVersion: 1\n\n");
+            assert_eq!(Dpkg.recognises(stanza.repeat(20).as_bytes()), expected, "{second_line}");
+        };
+        check("Status: install ok installed\n", true);
+        check("Essential: yes\nProtected: yes\nStatus: install ok installed\n", true);
+        check("", false);
+        // Too short to tell.
+        assert!(Dpkg.recognises(b"Package: quux\n"));
     }
 
     #[test]
