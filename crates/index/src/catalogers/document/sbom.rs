@@ -13,8 +13,8 @@
 //!
 //! What is no package, though it has an entry: the operating system, the image, a file, the document's root where it
 //! only holds the others, and the recipe that a package was built by. Go modules that Bitnami's documents name are
-//! left out: they were read from binaries that lie in the same image, and are read from these. What else Bitnami's
-//! document of a component names is what it was built of, and counts as declared.
+//! left out: they were read from binaries that lie in the same image, and are read from these. What else a
+//! document of Bitnami's names besides its component is what that was built of, and counts as declared.
 
 mod claim;
 mod cyclonedx;
@@ -51,7 +51,7 @@ impl Cataloger for Sbom {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn interest(&self) -> Interest {
@@ -92,20 +92,27 @@ impl Cataloger for Sbom {
                 None => return Ok(()),
             },
         };
-        let component = file.path.strip_prefix("opt/bitnami/").and_then(|rest| rest.split_once('/'));
-        for mut package in claims.into_iter().filter_map(Claim::package) {
-            if let Some((component, _)) = component {
-                if package.kind == "golang" {
-                    continue;
-                }
-                if package.kind != "bitnami" || package.name != component {
-                    package.evidence = Evidence::Declared;
-                }
-            }
+        let mut packages: Vec<Package> = claims.into_iter().filter_map(Claim::package).collect();
+        if let Some((component, _)) = file.path.strip_prefix("opt/bitnami/").and_then(|rest| rest.split_once('/')) {
+            of_bitnami(component, &mut packages);
+        }
+        for package in packages {
             check_count(findings)?;
             findings.package(package);
         }
         Ok(())
+    }
+}
+
+/// What Bitnami's document in the folder of `component` tells of the image. One that names no component lists what
+/// lies there.
+fn of_bitnami(component: &str, packages: &mut Vec<Package>) {
+    let is_component = |package: &Package| package.kind == "bitnami" && package.name == component;
+    packages.retain(|package| package.kind != "golang");
+    if packages.iter().any(is_component) {
+        for part in packages.iter_mut().filter(|package| !is_component(package)) {
+            part.evidence = Evidence::Declared;
+        }
     }
 }
 

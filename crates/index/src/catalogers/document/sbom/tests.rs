@@ -259,6 +259,8 @@ fn bitnami_documents_tell_all_but_go_modules() {
         packages.iter().map(|package| package.evidence).collect::<Vec<_>>()
     };
     assert_eq!(evidence("opt/bitnami/acme/.spdx-acme.spdx"), [Evidence::Claimed, Evidence::Declared]);
+    // A document without its component lists what lies there.
+    assert_eq!(evidence("opt/bitnami/other/.spdx-other.spdx"), [Evidence::Claimed, Evidence::Claimed]);
     assert_eq!(at("layers/sbom/acme.spdx.json"), [acme, part, "pkg:golang/example.org/m@v1.2.3"]);
 }
 
