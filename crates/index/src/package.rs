@@ -35,6 +35,10 @@ pub struct Package {
     /// Who distributes it: an rpm's vendor, the publisher of a .NET assembly.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub vendor: Option<String>,
+    /// The ID of the OpenPGP key that an rpm was signed with, by the word of its signature: 16 hexadecimal digits, in
+    /// lower case. The signature is not verified.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signing_key: Option<String>,
     /// CPE 2.3 names under which vulnerability databases know it, where the evidence or a table says them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub cpes: Vec<String>,

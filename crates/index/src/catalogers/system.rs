@@ -19,6 +19,7 @@ mod portage;
 mod rpm;
 mod snap;
 mod stanza;
+mod ubuntu_pro;
 mod unpack;
 
 use std::sync::Arc;
@@ -46,5 +47,6 @@ pub(super) fn all() -> Vec<Arc<dyn Cataloger>> {
         Arc::new(rpm::RpmFile),
         Arc::new(bottlerocket::Bottlerocket),
         Arc::new(content_sets::ContentSets),
+        Arc::new(ubuntu_pro::UbuntuPro),
     ]
 }

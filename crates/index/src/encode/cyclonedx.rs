@@ -17,6 +17,7 @@
 //! | `supercargo:evidence` | `installed`, `claimed` or `declared` |
 //! | `supercargo:cataloger` | who found the package |
 //! | `supercargo:development` | `true` if it is for development only |
+//! | `supercargo:signingKey` | the ID of the key that an rpm was signed with, not verified |
 //! | `supercargo:cpe` | further CPE names; the field holds one |
 //! | `supercargo:location:N:layerDigest`, `:layerDiffId` | the layer that brought the package to location N |
 
@@ -358,6 +359,7 @@ fn component<'a>(found: &'a ImagePackage, metadata: &'a ImageMetadata, licenses:
     if package.dev {
         properties.push(property("supercargo:development", "true"));
     }
+    properties.extend(package.signing_key.as_deref().map(|key| property("supercargo:signingKey", key)));
     properties.extend(cpes.map(|cpe| property("supercargo:cpe", cpe)));
     let mut occurrences = Vec::with_capacity(found.locations.len());
     for (number, location) in found.locations.iter().enumerate() {

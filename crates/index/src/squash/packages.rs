@@ -149,10 +149,12 @@ impl Merged {
 
 /// Adds to `package` what another record of the same package knows and it does not.
 fn complete(package: &mut Package, other: Package) {
-    let Package { source, licenses, author, vendor, cpes, description, url, size, installed_size, files, .. } = other;
+    let Package { source, licenses, author, vendor, signing_key, cpes, description, url, files, .. } = other;
+    let Package { size, installed_size, .. } = other;
     package.source = package.source.take().or(source);
     package.author = package.author.take().or(author);
     package.vendor = package.vendor.take().or(vendor);
+    package.signing_key = package.signing_key.take().or(signing_key);
     package.description = package.description.take().or(description);
     package.url = package.url.take().or(url);
     package.size = package.size.or(size);

@@ -17,6 +17,7 @@
 //! | `MODULARITYLABEL` | qualifier `rpmmod` | `SIZE`, `LONGSIZE` | installed size |
 //! | `SOURCERPM` | source package, qualifier `upstream` | `BASENAMES`, `DIRNAMES`, `DIRINDEXES` | owned files |
 //! | `PACKAGER` | author | `FILEMODES`, `FILESTATES` | which of them are no directories and are there |
+//! | `DSAHEADER`, `RSAHEADER`, `SIGGPG`, `SIGPGP`, `OPENPGP` | signing key, see [`signature`] | | |
 //!
 //! A broken header costs that package only. [`manifest`] reads the list, [`RpmFile`] package files.
 
@@ -26,6 +27,7 @@ mod header;
 mod manifest;
 mod ndb;
 pub(super) mod package;
+mod signature;
 
 pub(super) use file::RpmFile;
 
@@ -47,7 +49,7 @@ impl Cataloger for Rpm {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn interest(&self) -> Interest {

@@ -9,6 +9,7 @@
 use std::io::Read;
 
 use super::header::{Header, counts};
+use super::signature::signing_key;
 use super::{MOST_PATH_BYTES, package};
 use crate::{Cataloger, Contents, File, Findings, Interest, Problem};
 
@@ -35,7 +36,7 @@ impl Cataloger for RpmFile {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn interest(&self) -> Interest {
@@ -57,6 +58,7 @@ impl Cataloger for RpmFile {
         let mut paths = MOST_PATH_BYTES;
         if let Some(mut package) = package::package(&mut Header::parse(&bytes)?, &mut paths) {
             package.size = Some(file.size);
+            package.signing_key = Header::parse(&signature).ok().and_then(|header| signing_key(&header));
             // The architecture of a source package is that of the machine it was made on, which says nothing.
             if lead[6..8] == SOURCE_PACKAGE {
                 package.qualifiers.insert("arch".to_owned(), "src".to_owned());

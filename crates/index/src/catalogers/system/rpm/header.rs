@@ -13,6 +13,12 @@ use crate::Problem;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub(super) enum Tag {
+    SigPgp = 259,
+    SigGpg = 262,
+    DsaHeader = 267,
+    RsaHeader = 268,
+    /// Signatures in base64, since rpm 6.
+    OpenPgp = 278,
     Name = 1000,
     Version = 1001,
     Release = 1002,
@@ -36,7 +42,12 @@ pub(super) enum Tag {
     ModularityLabel = 5096,
 }
 
-const TAGS: [Tag; 20] = [
+const TAGS: [Tag; 25] = [
+    Tag::SigPgp,
+    Tag::SigGpg,
+    Tag::DsaHeader,
+    Tag::RsaHeader,
+    Tag::OpenPgp,
     Tag::Name,
     Tag::Version,
     Tag::Release,
@@ -67,6 +78,7 @@ mod kind {
     pub(super) const INT32: u32 = 4;
     pub(super) const INT64: u32 = 5;
     pub(super) const STRING: u32 = 6;
+    pub(super) const BIN: u32 = 7;
     pub(super) const STRING_ARRAY: u32 = 8;
     /// Translations of one text, the untranslated first.
     pub(super) const I18N_STRING: u32 = 9;
@@ -144,6 +156,12 @@ impl<'a> Header<'a> {
             kind::INT64 => Some(u64::from_be_bytes(bytes(8)?.try_into().ok()?)),
             _ => None,
         }
+    }
+
+    /// Bytes of no further type.
+    pub(super) fn bytes(&self, tag: Tag) -> Option<&'a [u8]> {
+        let entry = self.entry(tag).filter(|entry| entry.kind == kind::BIN)?;
+        self.data.get(entry.offset..)?.get(..entry.count)
     }
 
     /// All texts, as they are; of a broken array those that are whole.

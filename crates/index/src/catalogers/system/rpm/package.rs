@@ -1,6 +1,7 @@
 //! A header into a package.
 
 use super::header::{Header, Tag};
+use super::signature::signing_key;
 use crate::package::{Package, SourcePackage};
 
 /// Files of one package that are looked at. The largest real ones (icon themes, TeX) stay under 100 000.
@@ -42,6 +43,7 @@ pub(super) fn package(header: &mut Header<'_>, path_bytes: &mut usize) -> Option
     package.description = header.text(Tag::Summary);
     package.url = header.text(Tag::Url);
     package.installed_size = header.number(Tag::LongSize).or_else(|| header.number(Tag::Size));
+    package.signing_key = signing_key(header);
     package.files = files(header, path_bytes);
     Some(package)
 }

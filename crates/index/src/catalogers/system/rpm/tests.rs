@@ -18,9 +18,10 @@ enum Field {
     Int16(Vec<u16>),
     Int32(Vec<u32>),
     Int64(Vec<u64>),
+    Bin(Vec<u8>),
 }
 
-use Field::{Bytes, Int16, Int32, Int64, Text, Texts, Translations};
+use Field::{Bin, Bytes, Int16, Int32, Int64, Text, Texts, Translations};
 
 /// A header of these tags, as it lies in a database.
 fn header(fields: &[(u32, Field)]) -> Vec<u8> {
@@ -32,6 +33,7 @@ fn header(fields: &[(u32, Field)]) -> Vec<u8> {
             Texts(array) => (8, 1, array.len(), texts(array)),
             Translations(text) => (9, 1, 2, [text.as_bytes(), b"\0autrement\0"].concat()),
             Bytes(bytes) => (1, 1, bytes.len(), bytes.clone()),
+            Bin(bytes) => (7, 1, bytes.len(), bytes.clone()),
             Int16(numbers) => (3, 2, numbers.len(), numbers.iter().flat_map(|n| n.to_be_bytes()).collect()),
             Int32(numbers) => (4, 4, numbers.len(), numbers.iter().flat_map(|n| n.to_be_bytes()).collect()),
             Int64(numbers) => (5, 8, numbers.len(), numbers.iter().flat_map(|n| n.to_be_bytes()).collect()),
@@ -467,11 +469,15 @@ fn packages_of_one_file_are_bounded() {
 
 /// A package file: `kind` 0 is a binary package, 1 a source package.
 fn package_file(kind: u8, fields: &[(u32, Field)]) -> Vec<u8> {
+    signed_file(kind, &[(1000, Int32(vec![5])), (269, Text("0123456789"))], fields)
+}
+
+fn signed_file(kind: u8, signature: &[(u32, Field)], fields: &[(u32, Field)]) -> Vec<u8> {
     let mut lead = b"\xed\xab\xee\xdb\x03\0\0".to_vec();
     lead.push(kind);
     lead.resize(96, 0);
     let magic = b"\x8e\xad\xe8\x01\0\0\0\0";
-    let mut signature = [&magic[..], &header(&[(1000, Int32(vec![5])), (269, Text("0123456789"))])].concat();
+    let mut signature = [&magic[..], &header(signature)].concat();
     signature.resize(signature.len().next_multiple_of(8), 0);
     [&lead[..], &signature, magic, &header(fields), b"\xfd7zXZ the payload"].concat()
 }
@@ -495,6 +501,32 @@ fn package_files_are_packages() {
     let fields: Vec<_> = quux().into_iter().filter(|(tag, _)| *tag != 1044).collect();
     let (packages, _) = read_file(&package_file(1, &fields));
     assert_eq!((&*packages[0].qualifiers["arch"], packages[0].source.as_ref()), ("src", None));
+}
+
+/// A signature of version 4 (RFC 9580, section 5.2.3) with nothing but a key's ID in it.
+fn signature(id: &[u8; 8]) -> Vec<u8> {
+    [&[0x88, 20, 4, 0, 1, 8, 0, 0, 0, 10, 9, 16][..], id, &[0xab, 0xcd]].concat()
+}
+
+#[test]
+fn the_key_that_signed_a_package_is_told() {
+    let [first, second] = [[0xa1; 8], [0xb2; 8]];
+    let key_of = |fields: Vec<(u32, Field)>| {
+        let (packages, _) = read(&sqlite(&[header(&[named("quux"), fields].concat())]));
+        packages[0].signing_key.clone()
+    };
+    assert_eq!(key_of(vec![(268, Bin(signature(&first)))]).as_deref(), Some("a1a1a1a1a1a1a1a1"));
+    assert_eq!(key_of(vec![(259, Bin(signature(&first)))]).as_deref(), Some("a1a1a1a1a1a1a1a1"));
+    // What was signed last is the header's own.
+    let both = vec![(262, Bin(signature(&first))), (267, Bin(signature(&second)))];
+    assert_eq!(key_of(both).as_deref(), Some("b2b2b2b2b2b2b2b2"));
+    let text = base64::Engine::encode(&base64::prelude::BASE64_STANDARD, signature(&first));
+    assert_eq!(key_of(vec![(278, texts(&["?", &text]))]).as_deref(), Some("a1a1a1a1a1a1a1a1"));
+    assert_eq!(key_of(vec![(268, Bin(vec![0; 300]))]), None);
+    assert_eq!(key_of(vec![(268, Int32(vec![1]))]), None);
+
+    let (packages, _) = read_file(&signed_file(0, &[(268, Bin(signature(&second)))], &quux()));
+    assert_eq!(packages[0].signing_key.as_deref(), Some("b2b2b2b2b2b2b2b2"));
 }
 
 #[test]
