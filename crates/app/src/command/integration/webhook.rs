@@ -7,10 +7,10 @@ use clap::Args;
 use reqwest::{Method, RequestBuilder, StatusCode};
 use supercargo_engine::integration::{Credentials, Login};
 use supercargo_engine::registry::RegistryKind;
+use supercargo_engine::setup::{EventWay, Setup};
 
 use super::given::secret;
 use crate::command::http;
-use crate::setup::{EventWay, Setup, webhook_body};
 use crate::text::printable;
 use crate::{Environment, Error, ErrorKind, Output, Result};
 
@@ -56,7 +56,7 @@ pub(super) async fn apply(
             "--admin-token-file: the integration has no credentials, and Artifactory lets no stranger make webhooks";
         return Err(Error::usage(vec![problem.to_owned()]));
     };
-    let body = webhook_body(setup)?;
+    let body = setup.webhook_body()?;
     let (platform, key) = (setup.platform(), setup.resource());
     let address = format!("{platform}/event/api/v1/subscriptions");
     let client = http::client(&address, environment)?;

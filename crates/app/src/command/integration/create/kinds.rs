@@ -2,10 +2,10 @@
 
 use clap::Args;
 use supercargo_engine::registry::RegistryKind;
+use supercargo_engine::setup::{ECR_NAME_LIMIT, EVENTS, NO_EVENTS, Place, QUEUE, TOPICS, external_id, resource};
 
 use super::{CommonArgs, Draft};
 use crate::flag::{self, Values};
-use crate::setup::{ECR_NAME_LIMIT, EVENTS, NO_EVENTS, Place, QUEUE, TOPICS, random_id, resource};
 
 #[derive(Args, Debug)]
 pub(super) struct EcrArgs {
@@ -67,7 +67,7 @@ impl EcrArgs {
         if !self.no_role {
             let role = self.role_arn.clone().unwrap_or_else(|| place.role(&resource));
             draft.set("role-arn", role);
-            draft.set("external-id", random_id().map_err(|problem| vec![problem])?);
+            draft.set("external-id", external_id().map_err(|error| vec![error.to_string()])?);
         }
         match self.events.as_str() {
             "queue" => draft.set(QUEUE, place.queue(&resource)),
