@@ -1,6 +1,7 @@
 //! What somebody who runs an engine would notice.
 #![expect(clippy::unwrap_used, reason = "helpers of tests: a panic there is the report")]
 
+mod beside;
 mod deletes;
 mod delivery;
 mod events;
