@@ -247,6 +247,7 @@ impl Endpoint {
             Access::Token(_) | Access::Loopback => {}
         }
         let mut options = supercargo_server::Options::new(access).with_metrics(metrics);
+        options.public_url = plan.public_url;
         for source in plan.sources.iter().filter(|source| source.queue.is_none()) {
             let built = source
                 .build()

@@ -118,6 +118,7 @@ fn plan(host: &str, data: &Path, secret: &str) -> Result<Plan> {
             sources: vec![SourcePlan::new(SOURCE, source)],
             ports: Vec::new(),
             tls: None,
+            public_url: None,
         }),
         key: Default::default(),
         environment: Default::default(),

@@ -112,6 +112,7 @@ async fn an_integration_lives_beside_a_running_service() {
             sources: Vec::new(),
             ports: Vec::new(),
             tls: None,
+            public_url: None,
         }),
         key: KeyArgs::default(),
         environment: Environment::default(),

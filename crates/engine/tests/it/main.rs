@@ -16,6 +16,7 @@ mod lifecycle;
 mod over_http;
 mod polling;
 mod recorder;
+mod selection;
 mod sinks;
 mod support;
 mod watching;
