@@ -24,7 +24,7 @@ pub use self::examine::{Examination, Step};
 pub(crate) use self::keeper::Keeper;
 pub use self::machine::{Facts, Signal, next};
 pub use self::manage::Integrations;
-pub use self::preview::{SelectedTag, SelectionPreview, check_selection};
+pub use self::preview::{SelectedTag, SelectionPreview};
 pub use self::selection::select;
 pub use self::settings::{event_providers, event_sources, registry_settings};
 pub(crate) use self::tracking::{Found, Tracking};

@@ -28,6 +28,8 @@ pub fn prepare_events(new: &mut NewIntegration, way: EventWay) -> Result<()> {
     match way {
         EventWay::None => given.push((EVENTS, NO_EVENTS.to_owned())),
         EventWay::ApiDestination => given.push((TOPICS, place(new)?.topic(&resource(&new.name)))),
+        // Of a queue that somebody has named, nothing follows.
+        EventWay::Queue if new.settings.contains_key(QUEUE) => {}
         EventWay::Queue => given.push((QUEUE, place(new)?.queue(&resource(&new.name)))),
         EventWay::EventGrid | EventWay::Webhook => given.push((EVENTS, provider(kind).to_owned())),
     }
@@ -111,7 +113,7 @@ mod tests {
             check(kind, "a.test", EventWay::None, &[(EVENTS, "none")]);
         }
         for (kind, way) in
-            [("acr", EventWay::Queue), ("oci", EventWay::EventGrid), ("ecr", EventWay::Queue), ("x", EventWay::None)]
+            [("oci", EventWay::Queue), ("oci", EventWay::EventGrid), ("ecr", EventWay::Queue), ("x", EventWay::None)]
         {
             let error = prepared(kind, "a.test", way).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Configuration, "{kind} {way}: {error}");
@@ -121,6 +123,10 @@ mod tests {
     #[test]
     fn what_is_set_stays() {
         let mut new = NewIntegration::new("prod", "ecr", "123456789012.dkr.ecr.eu-west-1.amazonaws.com");
+        let own = "https://sqs.eu-west-1.amazonaws.com/123456789012/own";
+        new.settings.insert(QUEUE.to_owned(), own.to_owned());
+        prepare_events(&mut new, EventWay::Queue).unwrap();
+        assert_eq!(new.settings[QUEUE], own);
         new.settings.insert(ROLE.to_owned(), "arn:aws:iam::123456789012:role/own".to_owned());
         prepare_role(&mut new).unwrap();
         assert_eq!(new.settings[ROLE], "arn:aws:iam::123456789012:role/own");
