@@ -22,7 +22,7 @@ pub fn prepare_events(new: &mut NewIntegration, way: EventWay) -> Result<()> {
     let kind = kind(new)?;
     if !EventWay::of(kind).contains(&way) {
         let known: Vec<String> = EventWay::of(kind).iter().map(ToString::to_string).collect();
-        return Err(wrong(new, format!("events of {kind} come by {}, and not by {way}", known.join(", "))));
+        return Err(wrong(new, &format!("events of {kind} come by {}, and not by {way}", known.join(", "))));
     }
     let mut given = Vec::new();
     match way {
@@ -56,7 +56,7 @@ pub fn prepare_role(new: &mut NewIntegration) -> Result<()> {
     if new.name.len() > ECR_NAME_LIMIT {
         let told =
             format!("the name has more than {ECR_NAME_LIMIT} characters, and what is made in AWS is called after it");
-        return Err(wrong(new, told));
+        return Err(wrong(new, &told));
     }
     new.settings.entry(ROLE.to_owned()).or_insert(role);
     if !new.settings.contains_key(EXTERNAL_ID) {
@@ -67,7 +67,7 @@ pub fn prepare_role(new: &mut NewIntegration) -> Result<()> {
 
 fn kind(new: &NewIntegration) -> Result<RegistryKind> {
     let known = RegistryKind::ALL.into_iter().find(|kind| kind.as_str() == new.kind);
-    known.ok_or_else(|| wrong(new, format!("there is no kind {:?}", new.kind)))
+    known.ok_or_else(|| wrong(new, &format!("there is no kind {:?}", new.kind)))
 }
 
 fn place(new: &NewIntegration) -> Result<Place> {
@@ -75,11 +75,11 @@ fn place(new: &NewIntegration) -> Result<Place> {
     place.ok_or_else(|| {
         let told =
             "it is not the host of an account's registry, and the settings account and region do not say whose it is";
-        wrong(new, format!("{}: {told}", new.registry))
+        wrong(new, &format!("{}: {told}", new.registry))
     })
 }
 
-fn wrong(new: &NewIntegration, told: String) -> Error {
+fn wrong(new: &NewIntegration, told: &str) -> Error {
     Error::new(ErrorKind::Configuration, format!("set up {}: {told}", new.name))
 }
 
