@@ -32,7 +32,6 @@ mod proxy;
 mod secrets;
 mod service;
 mod settings;
-mod setup;
 mod signals;
 mod sinks;
 mod table;

@@ -9,7 +9,8 @@
 //! - [`Engine::run`] runs until it is told to stop, [`Engine::run_until_idle`] until there is nothing left to do.
 //! - A [`Sink`] is a place that metadata goes to; what waits for it is in the store until it has arrived.
 //! - [`Engine::intake`] takes deliveries: stored first, answered then.
-//! - [`integration`] is about registries that are connected, changed and removed while it runs.
+//! - [`integration`] is about registries that are connected, changed and removed while it runs; [`setup`] about what has
+//!   to be set up on their side.
 //! - [`Engine::status`] and [`Engine::progress`] tell how it goes.
 //!
 //! This is the only crate that spawns tasks. Everything that may fail for one image fails for that image: a job
@@ -59,8 +60,10 @@ mod monitor;
 mod options;
 mod progress;
 mod pull;
+mod random;
 mod reconcile;
 mod run;
+pub mod setup;
 mod shared;
 pub mod sink;
 mod watch;
@@ -82,6 +85,7 @@ pub use sink::{
     Consignment, DocumentFormat, Gone, IndexedImage, News, Order, Outcome, Preview, Route, Sink, SinkCapabilities,
 };
 pub use watch::{RepositoryPredicate, TagPatterns, Watch};
+pub use watches::Registries;
 
 // The crates that the signatures here speak of. Whoever builds on the engine needs their types, and no edge to them.
 pub use {

@@ -20,4 +20,5 @@ mod relay;
 mod senders;
 mod sinks;
 mod templates;
+mod terminal;
 mod trouble;

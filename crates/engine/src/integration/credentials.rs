@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use supercargo_registry::{Credential, CredentialProvider, ProductCredentials, Secret};
 
 use super::Vault;
+use crate::random::hexadecimal;
 use crate::{Error, ErrorKind, Result};
 
 /// What an integration knows of secrets. Kept sealed, as one document.
@@ -74,16 +75,7 @@ impl Credentials {
     ///
     /// [`ErrorKind::Sealed`] if the system has no random bytes.
     pub fn with_event_secret(mut self) -> Result<Self> {
-        use std::fmt::Write as _;
-
-        let mut bytes = [0_u8; 32];
-        getrandom::fill(&mut bytes)
-            .map_err(|error| Error::new(ErrorKind::Sealed, "make a secret").with_source(error.to_string()))?;
-        let mut text = String::new();
-        for byte in bytes {
-            let _ = write!(text, "{byte:02x}");
-        }
-        self.event_secrets.insert(0, Secret::new(text));
+        self.event_secrets.insert(0, Secret::new(hexadecimal::<32>("make a secret")?));
         self.event_secrets.truncate(2);
         Ok(self)
     }

@@ -7,11 +7,12 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use supercargo_registry::Listing;
 use supercargo_store::{
-    Actor, Integration, IntegrationId, IntegrationState, NewIntegration, Page, PlaceFilter, RepositorySetting,
-    RepositorySettingFilter, Store,
+    Actor, Integration, IntegrationId, IntegrationPolicy, IntegrationState, NewIntegration, Page, PlaceFilter,
+    RepositorySetting, RepositorySettingFilter, Store,
 };
 
 use super::examine::{examine, subject, unusable};
+use super::preview::check_selection;
 use super::settings::wants_event_secret;
 use super::{Connection, Connector, Credentials, Examination, Facts, Signal, Step, Vault, event_providers, next};
 use crate::failure::chain;
@@ -64,6 +65,7 @@ impl Integrations {
         mut credentials: Credentials,
         actor: &Actor,
     ) -> Result<Integration> {
+        check_selection(&new.policy.selection)?;
         let providers = event_providers(&new.kind, &new.settings)?;
         if wants_event_secret(&providers, &new.settings) && credentials.event_secrets.is_empty() {
             credentials = credentials.with_event_secret()?;
@@ -96,6 +98,18 @@ impl Integrations {
         self.connector.connect(&draft, &credentials)?;
         let replaced = self.store.set_integration_settings(draft.id, settings, actor).await;
         replaced.map_err(|error| Error::store("change the settings of an integration", error))
+    }
+
+    /// Replaces what of the registry is wanted.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Configuration`] if the selection makes no sense, [`ErrorKind::NotFound`], [`ErrorKind::Store`].
+    pub async fn replace_policy(&self, name: &str, policy: IntegrationPolicy, actor: &Actor) -> Result<Integration> {
+        check_selection(&policy.selection)?;
+        let integration = self.find(name).await?;
+        let replaced = self.store.set_integration_policy(integration.id, policy, actor).await;
+        replaced.map_err(|error| Error::store("change the policy of an integration", error))
     }
 
     /// Changes credentials. What `change` leaves alone stays.

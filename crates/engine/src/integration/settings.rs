@@ -7,10 +7,9 @@ use supercargo_events::{PROVIDERS, Provider, Secret, SecretUse, Source, SourceCo
 use supercargo_store::Integration;
 
 use super::Credentials;
+use crate::setup::{EVENTS, QUEUE};
 use crate::{Error, ErrorKind, Result};
 
-/// Who sends the events, by name, parted by commas.
-const EVENTS: &str = "events";
 /// What all other settings of events begin with.
 const PREFIX: &str = "events-";
 /// Settings of events that no provider knows.
@@ -68,7 +67,7 @@ pub fn event_providers(kind: &str, settings: &BTreeMap<String, String>) -> Resul
 
 /// Whether deliveries of the integration carry a secret that is ours to make.
 pub(super) fn wants_event_secret(providers: &[&'static Provider], settings: &BTreeMap<String, String>) -> bool {
-    !settings.contains_key("events-queue") && providers.iter().any(|provider| provider.secret != SecretUse::None)
+    !settings.contains_key(QUEUE) && providers.iter().any(|provider| provider.secret != SecretUse::None)
 }
 
 /// What reads the integration's events, one source for each that sends some.
@@ -86,7 +85,7 @@ pub fn event_sources(integration: &Integration, credentials: &Credentials) -> Re
             return Err(Error::new(ErrorKind::Configuration, told));
         }
     };
-    let queue = settings.contains_key("events-queue");
+    let queue = settings.contains_key(QUEUE);
     let build = |provider: &'static Provider| {
         let mut config = SourceConfig::new([]).with_host(integration.registry.clone());
         for key in provider.keys {

@@ -8,17 +8,17 @@ use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand};
 use supercargo_engine::integration::Credentials;
 use supercargo_engine::registry::{RegistryKind, parse_registry};
+use supercargo_engine::setup::{EVENTS, Setup};
 use supercargo_engine::store::{Integration, IntegrationPolicy, NewIntegration, RepositoryOrigin};
 
 use self::kinds::{AcrArgs, ArtifactoryArgs, EcrArgs, HarborArgs, NexusArgs, OciArgs};
 use super::given::{LoginArgs, PublicUrlArgs};
 use super::list::Item;
-use super::open::{self, actor};
+use super::open::actor;
 use super::policy::PolicyArgs;
 use super::show::{next_of_new, tell_next};
 use crate::command::list::{ListFormat, print_failed};
 use crate::integrations::KeyArgs;
-use crate::setup::EVENTS;
 use crate::text::printable;
 use crate::watch::args::DataArgs;
 use crate::{Environment, Error, Exit, Output, Result, cli, data};
@@ -185,7 +185,7 @@ pub(super) fn run(args: &CreateArgs, environment: &Environment, output: &mut Out
 }
 
 fn tell(created: &Integration, common: &CommonArgs, output: &mut Output) -> Result<()> {
-    let setup = open::setup(created, None, common.public_url.given(), None)?;
+    let setup = Setup { public_url: common.public_url.given(), ..Setup::of(created)? };
     match common.output {
         ListFormat::Json => {
             let text =

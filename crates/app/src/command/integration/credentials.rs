@@ -1,7 +1,7 @@
 //! `supercargo integration credentials`.
 
 use clap::Args;
-use supercargo_engine::registry::Secret;
+use supercargo_engine::integration::Credentials;
 
 use super::find;
 use super::given::LoginArgs;
@@ -54,22 +54,20 @@ pub(super) fn run(args: &CredentialsArgs, environment: &Environment, output: &mu
         let integrations = crate::integrations::to_change(store, &directory, &args.key, environment)?;
         // It is made outside, where it may fail.
         let fresh = match args.new_event_secret {
-            true => Some(crate::setup::random_secret().map_err(|problem| Error::usage(vec![problem]))?),
-            false => None,
+            true => Credentials::default().with_event_secret()?.event_secrets,
+            false => Vec::new(),
         };
         let (forget, login) = (args.forget, args.login.is_given());
-        let change = move |credentials: &mut supercargo_engine::integration::Credentials| {
+        let change = move |credentials: &mut Credentials| {
             if forget {
                 (credentials.registry, credentials.api) = (None, None);
             }
             if login {
                 logins.apply(credentials);
             }
-            if let Some(fresh) = fresh {
-                credentials.event_secrets.insert(0, Secret::new(fresh));
-                // The one before: deliveries go on to be taken until the registry's side has the new one.
-                credentials.event_secrets.truncate(2);
-            }
+            // After it the one before: deliveries go on to be taken until the registry's side has the new one.
+            credentials.event_secrets.splice(0..0, fresh);
+            credentials.event_secrets.truncate(2);
         };
         let replaced = integrations.replace_credentials(&args.name, change, &actor(environment)).await?;
         if args.output == ListFormat::Json {

@@ -2,10 +2,10 @@
 
 use clap::Args;
 use serde::Serialize;
+use supercargo_engine::setup::Setup;
 use supercargo_engine::store::{IncludeRemoved, Integration, IntegrationState};
 
 use crate::command::list::{JsonArray, ListFormat, nothing, print_failed};
-use crate::setup::Place;
 use crate::table::Table;
 use crate::text::cut;
 use crate::watch::args::DataArgs;
@@ -41,8 +41,7 @@ pub(super) struct Item<'a> {
 
 impl<'a> Item<'a> {
     pub(super) fn of(integration: &'a Integration) -> Self {
-        let place = Some(&integration.kind).filter(|kind| *kind == "ecr");
-        let place = place.and_then(|_| Place::of(&integration.registry, &integration.settings));
+        let place = Setup::of(integration).ok().and_then(|setup| setup.place());
         let (account, region) = place.map(|place| (place.account, place.region)).unzip();
         Self { integration, account, region }
     }

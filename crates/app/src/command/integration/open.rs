@@ -4,11 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use supercargo_engine::integration::Integrations;
-use supercargo_engine::registry::RegistryKind;
+use supercargo_engine::setup::Setup;
 use supercargo_engine::store::{Actor, Integration, Store};
 
 use crate::integrations::{self, KeyArgs, has_adapter};
-use crate::setup::Setup;
 use crate::{Environment, Error, ErrorKind, Result};
 
 /// Who works at this command line.
@@ -25,7 +24,7 @@ pub(super) fn usable(
     environment: &Environment,
     integration: &Integration,
 ) -> Result<Integrations> {
-    let kind = kind(integration)?;
+    let kind = Setup::of(integration)?.kind;
     if !has_adapter(kind) {
         let told = format!("open {}: type={kind} is not in this build", integration.registry);
         return Err(Error::new(ErrorKind::Usage, told).with_hint(format!(
@@ -35,24 +34,4 @@ pub(super) fn usable(
         )));
     }
     integrations::of(store, directory, key, environment)
-}
-
-/// The product of an integration.
-pub(super) fn kind(integration: &Integration) -> Result<RegistryKind> {
-    let known = RegistryKind::ALL.into_iter().find(|kind| kind.as_str() == integration.kind);
-    known.ok_or_else(|| {
-        let Integration { name, kind, .. } = integration;
-        Error::new(ErrorKind::Failed, format!("use {name}: its kind, {kind}, is not known to this release"))
-    })
-}
-
-/// What the templates need to know of an integration.
-pub(super) fn setup<'a>(
-    integration: &'a Integration,
-    secret: Option<&'a str>,
-    public_url: Option<&'a str>,
-    principal: Option<&'a str>,
-) -> Result<Setup<'a>> {
-    let Integration { name, registry, settings, .. } = integration;
-    Ok(Setup { name, kind: kind(integration)?, host: registry, settings, secret, public_url, principal })
 }

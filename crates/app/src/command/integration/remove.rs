@@ -4,12 +4,12 @@ use std::io::{BufRead as _, IsTerminal as _};
 
 use clap::Args;
 use serde::Serialize;
+use supercargo_engine::setup::{Remnant, Setup};
 use supercargo_engine::store::{Removal, RemovedData};
 
 use super::find;
-use super::open::{self, actor};
+use super::open::actor;
 use crate::command::list::{ListFormat, print_failed};
-use crate::setup::{Remnant, remains};
 use crate::text::{count, printable};
 use crate::watch::args::DataArgs;
 use crate::{Environment, Error, Exit, Output, Result, cli};
@@ -55,7 +55,7 @@ pub(super) fn run(args: &RemoveArgs, environment: &Environment, output: &mut Out
             output.say("nothing is removed");
             return Ok(Exit::Failed);
         }
-        let remains = remains(&open::setup(&integration, None, None, None)?);
+        let remains = Setup::of(&integration)?.remains();
         let removal = store.remove_integration(integration.id, data, &actor(environment)).await?;
         match args.output {
             ListFormat::Json => {

@@ -4,13 +4,13 @@ use std::io::Write;
 
 use clap::Args;
 use serde::Serialize;
+use supercargo_engine::setup::{EventWay, Setup};
 use supercargo_engine::store::{Integration, IntegrationMove, IntegrationState, Page, RepositorySettingFilter, Store};
 
 use super::given::PublicUrlArgs;
 use super::list::Item;
-use super::{find, open, policy};
+use super::{find, policy};
 use crate::command::list::{ListFormat, all, print_failed};
-use crate::setup::{EventWay, Setup, Template};
 use crate::text::{count, printable};
 use crate::watch::args::DataArgs;
 use crate::{Environment, Error, Exit, Output, Result, cli};
@@ -58,7 +58,7 @@ pub(super) fn run(args: &ShowArgs, environment: &Environment, output: &mut Outpu
         let integration = find(&*store, &args.name).await?;
         let history = store.integration_history(integration.id).await?;
         let repositories = repositories(&*store, &integration.name).await?;
-        let setup = open::setup(&integration, None, args.public_url.given(), None)?;
+        let setup = Setup { public_url: args.public_url.given(), ..Setup::of(&integration)? };
         let next = next(&integration, &setup, repositories);
         match args.output {
             ListFormat::Json => {
@@ -98,7 +98,7 @@ fn print(of: &Integration, setup: &Setup<'_>, counted: Repositories, out: &mut d
     ];
     lines.extend(of.reason.as_ref().map(|reason| ("reason", reason.message.clone())));
     lines.extend(of.advice.clone().map(|advice| ("to do", advice)));
-    if let Some(place) = setup.place().filter(|_| of.kind == "ecr") {
+    if let Some(place) = setup.place() {
         lines.push(("account", place.account));
         lines.push(("region", place.region));
     }
@@ -145,7 +145,7 @@ fn time(time: jiff::Timestamp) -> String {
 fn next(of: &Integration, setup: &Setup<'_>, repositories: Repositories) -> Vec<String> {
     let name = &of.name;
     let mut next = Vec::new();
-    let template = Template::of(setup.kind, setup.events()).next();
+    let template = setup.templates().next();
     match of.state {
         IntegrationState::Removed => return next,
         IntegrationState::Error => next.push(format!("supercargo integration test {name}")),

@@ -2,17 +2,21 @@
 
 use std::path::PathBuf;
 
-use ::http::header::{AUTHORIZATION, CONTENT_TYPE};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use clap::Args;
-use reqwest::{Method, RequestBuilder, StatusCode};
-use supercargo_engine::integration::{Credentials, Login};
-use supercargo_engine::registry::RegistryKind;
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::{Method, Request, StatusCode};
+use supercargo_engine::integration::{Credentials, Login, registry_settings};
+use supercargo_engine::registry::{Outbound, OutboundConfig, RegistryKind, parse_registry};
+use supercargo_engine::setup::{EventWay, Setup};
+use supercargo_engine::store::Integration;
+use url::Url;
 
 use super::given::secret;
-use crate::command::http;
-use crate::setup::{EventWay, Setup, webhook_body};
 use crate::text::printable;
-use crate::{Environment, Error, ErrorKind, Output, Result};
+use crate::{Environment, Error, ErrorKind, Output, Result, proxy};
 
 /// Characters of an answer that are told.
 const TOLD: usize = 300;
@@ -34,14 +38,17 @@ impl ApplyArgs {
     }
 }
 
+/// The registry's side of an integration.
+pub(super) struct Side<'a> {
+    pub(super) integration: &'a Integration,
+    pub(super) setup: &'a Setup<'a>,
+    pub(super) credentials: &'a Credentials,
+    pub(super) environment: &'a Environment,
+}
+
 /// Makes the webhook, or changes the one that is there, and has Artifactory send a test event.
-pub(super) async fn apply(
-    args: &ApplyArgs,
-    setup: &Setup<'_>,
-    credentials: &Credentials,
-    environment: &Environment,
-    output: &mut Output,
-) -> Result<()> {
+pub(super) async fn apply(args: &ApplyArgs, side: &Side<'_>, output: &mut Output) -> Result<()> {
+    let Side { setup, credentials, .. } = side;
     if setup.kind != RegistryKind::Artifactory || setup.events() != EventWay::Webhook {
         return Err(Error::usage(vec![
             "--apply: only the webhook of an Artifactory can be set up from here".to_owned(),
@@ -56,10 +63,10 @@ pub(super) async fn apply(
             "--admin-token-file: the integration has no credentials, and Artifactory lets no stranger make webhooks";
         return Err(Error::usage(vec![problem.to_owned()]));
     };
-    let body = webhook_body(setup)?;
+    let body = setup.webhook_body()?;
     let (platform, key) = (setup.platform(), setup.resource());
     let address = format!("{platform}/event/api/v1/subscriptions");
-    let client = http::client(&address, environment)?;
+    let client = side.client(&address)?;
     let call = Call { client, login, key: key.clone() };
 
     let (known, told) = call.send(Method::GET, &format!("{address}/{key}"), None).await?;
@@ -93,30 +100,46 @@ pub(super) async fn apply(
     Ok(())
 }
 
+impl Side<'_> {
+    /// The way to the product's API: that to the registry, by the settings of the integration.
+    fn client(&self, address: &str) -> Result<Outbound> {
+        let url: Url = address.parse().map_err(|_| Error::usage(vec![format!("{address:?} is no address")]))?;
+        let config = parse_registry(&registry_settings(self.integration))?.load_files(|path| std::fs::read(path))?;
+        let transport = config.transport;
+        let mut outbound = OutboundConfig::beside(&transport, &url);
+        let port = url.port_or_known_default().unwrap_or_default();
+        if transport.proxy.is_none() && !transport.no_proxy.covers(url.host_str().unwrap_or_default(), port) {
+            outbound.proxy = proxy::of_url(&url, self.environment);
+        }
+        Ok(Outbound::new(&outbound)?)
+    }
+}
+
 struct Call {
-    client: reqwest::Client,
+    client: Outbound,
     login: Login,
     key: String,
 }
 
 impl Call {
     async fn send(&self, method: Method, url: &str, body: Option<&str>) -> Result<(StatusCode, String)> {
-        let failed = |error: reqwest::Error| {
-            Error::failed(format!("ask Artifactory about the webhook {}", self.key), error.without_url())
-        };
-        let mut request = self.signed(self.client.request(method, url));
-        if let Some(body) = body {
-            request = request.header(CONTENT_TYPE, "application/json").body(body.to_owned());
+        let operation = || format!("ask Artifactory about the webhook {}", self.key);
+        let mut request = Request::builder().method(method).uri(url).header(AUTHORIZATION, self.authorization());
+        if body.is_some() {
+            request = request.header(CONTENT_TYPE, "application/json");
         }
-        let answer = request.send().await.map_err(failed)?;
-        let status = answer.status();
-        Ok((status, http::text(answer).await.map_err(failed)?))
+        let body = body.map_or_else(Bytes::new, |body| Bytes::copy_from_slice(body.as_bytes()));
+        let request = request.body(body).map_err(|error| Error::failed(operation(), error))?;
+        let answer = self.client.send(request).await.map_err(|error| Error::from(error).during(operation()))?;
+        Ok((answer.status(), String::from_utf8_lossy(answer.body()).into_owned()))
     }
 
-    fn signed(&self, request: RequestBuilder) -> RequestBuilder {
+    fn authorization(&self) -> String {
         match &self.login {
-            Login::Bearer { token } => request.header(AUTHORIZATION, format!("Bearer {}", token.expose())),
-            Login::Basic { username, password } => request.basic_auth(username, Some(password.expose())),
+            Login::Bearer { token } => format!("Bearer {}", token.expose()),
+            Login::Basic { username, password } => {
+                format!("Basic {}", STANDARD.encode(format!("{username}:{}", password.expose())))
+            }
         }
     }
 }

@@ -3,35 +3,38 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use supercargo_engine::registry::RegistryKind;
+use serde::{Deserialize, Serialize};
+use supercargo_registry::RegistryKind;
 
-/// Key: who sends the events, a provider's name, or [`NO_EVENTS`].
-pub(crate) const EVENTS: &str = "events";
+/// Key: who sends the events, by the names of providers, parted by commas, or [`NO_EVENTS`].
+pub const EVENTS: &str = "events";
 /// Nobody does.
-pub(crate) const NO_EVENTS: &str = "none";
+pub const NO_EVENTS: &str = "none";
 /// Key: the queue that is asked for them.
-pub(crate) const QUEUE: &str = "events-queue";
+pub const QUEUE: &str = "events-queue";
 /// Key: the topic that tells of the set-up.
-pub(crate) const TOPICS: &str = "events-topics";
+pub const TOPICS: &str = "events-topics";
 
 /// How an integration hears of what happens in its registry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum EventWay {
-    /// Amazon ECR: EventBridge calls this server
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum EventWay {
+    /// Amazon ECR: EventBridge calls this server.
     ApiDestination,
-    /// Amazon ECR: EventBridge fills a queue that this server asks. Nothing has to reach it from outside
+    /// Amazon ECR: EventBridge fills a queue that this server asks. Nothing has to reach it from outside.
     Queue,
-    /// Azure Container Registry: Event Grid calls this server
+    /// Azure Container Registry: Event Grid calls this server.
     EventGrid,
-    /// The product calls this server
+    /// The product calls this server.
     Webhook,
-    /// Not at all: the registry is asked again and again
+    /// Not at all: the registry is asked again and again.
     None,
 }
 
 impl EventWay {
     /// The ways of a product, the usual one first.
-    pub(crate) const fn of(kind: RegistryKind) -> &'static [Self] {
+    pub const fn of(kind: RegistryKind) -> &'static [Self] {
         match kind {
             RegistryKind::Ecr => &[Self::ApiDestination, Self::Queue, Self::None],
             RegistryKind::Acr => &[Self::EventGrid, Self::None],
@@ -40,23 +43,25 @@ impl EventWay {
     }
 
     /// The way of an integration.
-    pub(crate) fn chosen(kind: RegistryKind, settings: &BTreeMap<String, String>) -> Self {
+    pub fn chosen(kind: RegistryKind, settings: &BTreeMap<String, String>) -> Self {
         let named = settings.get(EVENTS).map(String::as_str);
         match (kind, named) {
             // Most registries that speak the distribution protocol alone tell nobody of anything.
             (_, Some(NO_EVENTS)) | (RegistryKind::Oci, None) => Self::None,
             _ if settings.contains_key(QUEUE) => Self::Queue,
+            // The registry's own webhooks.
+            (RegistryKind::Acr, Some(named)) if named != provider(kind) => Self::Webhook,
             _ => Self::of(kind).first().copied().unwrap_or(Self::None),
         }
     }
 
     /// Whether the registry's side has to reach this server.
-    pub(crate) const fn calls_us(self) -> bool {
+    pub const fn calls_us(self) -> bool {
         matches!(self, Self::ApiDestination | Self::EventGrid | Self::Webhook)
     }
 
     /// What it is to the person who sets it up.
-    pub(crate) const fn about(self) -> &'static str {
+    pub const fn about(self) -> &'static str {
         match self {
             Self::ApiDestination => "EventBridge calls this server",
             Self::Queue => "a queue of Amazon SQS that is asked",
@@ -105,6 +110,8 @@ mod tests {
         check(RegistryKind::Ecr, &[(QUEUE, "https://sqs.eu-west-1.amazonaws.com/1/q")], EventWay::Queue);
         check(RegistryKind::Ecr, &[(EVENTS, "none")], EventWay::None);
         check(RegistryKind::Acr, &[], EventWay::EventGrid);
+        check(RegistryKind::Acr, &[(EVENTS, "event-grid")], EventWay::EventGrid);
+        check(RegistryKind::Acr, &[(EVENTS, "acr")], EventWay::Webhook);
         check(RegistryKind::Harbor, &[], EventWay::Webhook);
         check(RegistryKind::Oci, &[], EventWay::None);
         check(RegistryKind::Oci, &[(EVENTS, "distribution")], EventWay::Webhook);

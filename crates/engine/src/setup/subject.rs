@@ -2,50 +2,78 @@
 
 use std::collections::BTreeMap;
 
-use supercargo_engine::registry::RegistryKind;
+use supercargo_registry::RegistryKind;
+use supercargo_store::Integration;
 
+use super::Principal;
 use super::amazon::Place;
-use super::events::{EventWay, provider};
+use super::events::{EVENTS, EventWay, provider};
 use super::fill::Values;
+use crate::random::hexadecimal;
+use crate::{Error, ErrorKind, Result};
 
 /// An integration, and what else its templates speak of.
 #[derive(Clone, Debug)]
-pub(crate) struct Setup<'a> {
-    pub(crate) name: &'a str,
-    pub(crate) kind: RegistryKind,
-    pub(crate) host: &'a str,
-    pub(crate) settings: &'a BTreeMap<String, String>,
+pub struct Setup<'a> {
+    /// What it is called.
+    pub name: &'a str,
+    /// The product.
+    pub kind: RegistryKind,
+    /// The registry's host.
+    pub host: &'a str,
+    /// How it is reached.
+    pub settings: &'a BTreeMap<String, String>,
     /// The secret of its events.
-    pub(crate) secret: Option<&'a str>,
+    pub secret: Option<&'a str>,
     /// The address at which the registry's side reaches the server.
-    pub(crate) public_url: Option<&'a str>,
-    /// Amazon ECR: who may assume the role, as an ARN or an account.
-    pub(crate) principal: Option<&'a str>,
+    pub public_url: Option<&'a str>,
+    /// Amazon ECR: who may assume the role; the registry's own account if nobody is named.
+    pub principal: Option<&'a Principal>,
 }
 
-impl Setup<'_> {
+impl<'a> Setup<'a> {
+    /// An integration, of which nothing else is known.
+    pub fn new(name: &'a str, kind: RegistryKind, host: &'a str, settings: &'a BTreeMap<String, String>) -> Self {
+        Self { name, kind, host, settings, secret: None, public_url: None, principal: None }
+    }
+
+    /// The same of an integration of the store.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Configuration`] if another release made it, of a kind that this one does not know.
+    pub fn of(integration: &'a Integration) -> Result<Self> {
+        let Integration { name, kind, registry, settings, .. } = integration;
+        let known = RegistryKind::ALL.into_iter().find(|known| known.as_str() == kind);
+        let known = known.ok_or_else(|| {
+            let told = format!("use {name}: its kind, {kind}, is not known to this release");
+            Error::new(ErrorKind::Configuration, told)
+        })?;
+        Ok(Self::new(name, known, registry, settings))
+    }
+
     /// What everything is called that is made for it.
-    pub(crate) fn resource(&self) -> String {
+    pub fn resource(&self) -> String {
         resource(self.name)
     }
 
     /// How its events come.
-    pub(crate) fn events(&self) -> EventWay {
+    pub fn events(&self) -> EventWay {
         EventWay::chosen(self.kind, self.settings)
     }
 
     /// Amazon ECR: where it is.
-    pub(crate) fn place(&self) -> Option<Place> {
-        Place::of(self.host, self.settings)
+    pub fn place(&self) -> Option<Place> {
+        Place::of(self.host, self.settings).filter(|_| self.kind == RegistryKind::Ecr)
     }
 
     /// Azure: the registry's name, which begins its host.
-    pub(crate) fn registry_name(&self) -> &str {
+    pub(super) fn registry_name(&self) -> &str {
         self.host.split('.').next().unwrap_or(self.host)
     }
 
     /// Artifactory: the address of the platform, above its REST API.
-    pub(crate) fn platform(&self) -> String {
+    pub fn platform(&self) -> String {
         let api = self.api();
         api.strip_suffix("/artifactory").unwrap_or(&api).to_owned()
     }
@@ -61,9 +89,15 @@ impl Setup<'_> {
         }
     }
 
+    /// Who sends its events, by the name in `/v1/events/PROVIDER/NAME`.
+    pub(super) fn provider(&self) -> &str {
+        let named = self.settings.get(EVENTS).and_then(|names| names.split(',').map(str::trim).next());
+        named.filter(|name| !name.is_empty()).unwrap_or(provider(self.kind))
+    }
+
     /// The address that its events are sent to, without its secret.
-    pub(crate) fn endpoint(&self) -> Option<String> {
-        self.endpoint_of(provider(self.kind))
+    pub fn endpoint(&self) -> Option<String> {
+        self.endpoint_of(self.provider())
     }
 
     fn endpoint_of(&self, provider: &str) -> Option<String> {
@@ -97,9 +131,9 @@ impl Setup<'_> {
         values.extend(self.secret.map(|secret| ("secret", secret.to_owned())));
         values.extend(self.settings.get("external-id").map(|id| ("external-id", id.clone())));
         if let Some(place) = self.place() {
-            let principal = match self.principal {
-                Some(account) if account.bytes().all(|byte| byte.is_ascii_digit()) => place.root_of(account),
-                Some(arn) => arn.to_owned(),
+            let principal = match self.principal.map(|principal| (principal, principal.account())) {
+                Some((_, Some(account))) => place.root_of(account),
+                Some((arn, None)) => arn.to_string(),
                 None => place.root(),
             };
             values.extend([("principal", principal), ("account", place.account), ("region", place.region)]);
@@ -112,10 +146,20 @@ impl Setup<'_> {
     }
 }
 
-/// What everything is called that is made for an integration: topics and queues have no dots in their names.
-pub(crate) fn resource(name: &str) -> String {
+/// What everything is called that is made for the integration of this name: topics and queues have no dots in their names.
+pub fn resource(name: &str) -> String {
     format!("supercargo-{}", name.replace('.', "-"))
 }
 
 /// Characters of a name: with what precedes it, a role's name has 64 at most, and a rule's ends with `-repositories`.
-pub(crate) const ECR_NAME_LIMIT: usize = 64 - "supercargo-".len() - "-repositories".len();
+pub const ECR_NAME_LIMIT: usize = 64 - "supercargo-".len() - "-repositories".len();
+
+/// A new external ID for a role of AWS: 128 random bits, in hexadecimal digits. It is no secret, and tells this
+/// installation from others.
+///
+/// # Errors
+///
+/// [`ErrorKind::Sealed`] if the system has no random bytes.
+pub fn external_id() -> Result<String> {
+    hexadecimal::<16>("make an external ID")
+}

@@ -4,13 +4,16 @@
 //! and how it is put to use.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
-use supercargo_engine::registry::RegistryKind;
+use serde::Serialize;
+use supercargo_registry::RegistryKind;
 
-use super::events::EventWay;
+use super::cost::{self, Cost};
+use super::events::{EventWay, provider};
 use super::fill::fill;
 use super::subject::Setup;
-use crate::{Error, Result};
+use crate::{Error, ErrorKind, Result};
 
 /// The name of the stack, which everything that tells of it uses.
 pub(super) const STACK: &str = "SupercargoECRIntegration";
@@ -23,38 +26,24 @@ pub(super) const SCOPE_MAP: &str = "supercargo-list-and-pull";
 
 /// A template.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Template {
-    /// What it is called on the command line.
-    pub(crate) name: &'static str,
+pub struct Template {
+    /// What it is called.
+    pub name: &'static str,
     /// The product that it is for.
     kind: RegistryKind,
     /// The way of events that it sets up.
-    pub(crate) events: EventWay,
-    /// What it is.
-    pub(crate) about: &'static str,
+    events: EventWay,
+    /// What it is, for a person to read.
+    pub about: &'static str,
     /// What a file of it is called.
-    pub(crate) file: &'static str,
+    pub file: &'static str,
     text: &'static str,
-    /// What it costs, a line each.
-    pub(crate) costs: &'static [&'static str],
+    /// What it costs.
+    pub costs: &'static [Cost],
 }
 
-const API_DESTINATION_COSTS: &[&str] = &[
-    "the secret about $0.42 a month, the API destination about $0.01 a month at 100 pushes a day, all else nothing",
-    "images that are pulled out of the region: about $0.09 per GB, each layer once",
-];
-const QUEUE_COSTS: &[&str] = &[
-    "the queue nothing up to a million requests a month (asking it takes about 130 000), all else nothing",
-    "images that are pulled out of the region: about $0.09 per GB, each layer once",
-];
-const AZURE_COSTS: &[&str] = &[
-    "topic and token nothing, the subscription $0.60 per million messages after the first 100 000 a month",
-    "images that are pulled out of the region: about $0.10 per GB after the first 100 GB a month, each layer once",
-];
-const NOTHING: &[&str] = &["nothing"];
-
 /// All of them; of those for one product and way, the usual one first.
-pub(crate) const TEMPLATES: [Template; 10] = [
+const TEMPLATES: [Template; 10] = [
     Template {
         name: "cloudformation",
         kind: RegistryKind::Ecr,
@@ -62,7 +51,7 @@ pub(crate) const TEMPLATES: [Template; 10] = [
         about: "a CloudFormation stack; events by API destination",
         file: "supercargo-ecr.yaml",
         text: include_str!("../../templates/ecr/api-destination.yaml"),
-        costs: API_DESTINATION_COSTS,
+        costs: cost::API_DESTINATION,
     },
     Template {
         name: "terraform",
@@ -71,7 +60,7 @@ pub(crate) const TEMPLATES: [Template; 10] = [
         about: "the same as a Terraform module",
         file: "main.tf",
         text: include_str!("../../templates/ecr/api-destination.tf"),
-        costs: API_DESTINATION_COSTS,
+        costs: cost::API_DESTINATION,
     },
     Template {
         name: "cloudformation",
@@ -80,7 +69,7 @@ pub(crate) const TEMPLATES: [Template; 10] = [
         about: "a CloudFormation stack; events by queue",
         file: "supercargo-ecr.yaml",
         text: include_str!("../../templates/ecr/queue.yaml"),
-        costs: QUEUE_COSTS,
+        costs: cost::QUEUE,
     },
     Template {
         name: "terraform",
@@ -89,7 +78,7 @@ pub(crate) const TEMPLATES: [Template; 10] = [
         about: "the same as a Terraform module",
         file: "main.tf",
         text: include_str!("../../templates/ecr/queue.tf"),
-        costs: QUEUE_COSTS,
+        costs: cost::QUEUE,
     },
     Template {
         name: "arm",
@@ -98,7 +87,7 @@ pub(crate) const TEMPLATES: [Template; 10] = [
         about: "an ARM template",
         file: "supercargo-acr.json",
         text: include_str!("../../templates/acr/template.json"),
-        costs: AZURE_COSTS,
+        costs: cost::AZURE,
     },
     Template {
         name: "terraform",
@@ -107,7 +96,7 @@ pub(crate) const TEMPLATES: [Template; 10] = [
         about: "the same as a Terraform module",
         file: "main.tf",
         text: include_str!("../../templates/acr/module.tf"),
-        costs: AZURE_COSTS,
+        costs: cost::AZURE,
     },
     Template {
         name: "curl",
@@ -116,7 +105,7 @@ pub(crate) const TEMPLATES: [Template; 10] = [
         about: "a call of Artifactory's REST API that makes a webhook",
         file: "webhook.sh",
         text: include_str!("../../templates/artifactory/webhook.sh"),
-        costs: NOTHING,
+        costs: cost::NOTHING,
     },
     Template {
         name: "curl",
@@ -125,7 +114,7 @@ pub(crate) const TEMPLATES: [Template; 10] = [
         about: "a call of Harbor's API that makes a webhook in a project",
         file: "webhook.sh",
         text: include_str!("../../templates/harbor/webhook.sh"),
-        costs: NOTHING,
+        costs: cost::NOTHING,
     },
     Template {
         name: "steps",
@@ -134,7 +123,7 @@ pub(crate) const TEMPLATES: [Template; 10] = [
         about: "what to fill in where",
         file: "webhook.txt",
         text: include_str!("../../templates/nexus/webhook.txt"),
-        costs: NOTHING,
+        costs: cost::NOTHING,
     },
     Template {
         name: "notifications",
@@ -143,7 +132,7 @@ pub(crate) const TEMPLATES: [Template; 10] = [
         about: "a part of the registry's configuration",
         file: "notifications.yml",
         text: include_str!("../../templates/oci/notifications.yml"),
-        costs: NOTHING,
+        costs: cost::NOTHING,
     },
 ];
 
@@ -151,30 +140,58 @@ pub(crate) const TEMPLATES: [Template; 10] = [
 const WEBHOOK: &str = include_str!("../../templates/artifactory/webhook.json");
 
 /// What can be chosen about a template.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Choices {
-    /// Keep what could not be delivered.
-    pub(crate) dead_letter_queue: bool,
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum Choice {
+    /// Amazon ECR: a queue that keeps what could not be delivered.
+    DeadLetterQueue,
     /// Azure: a token that pulls and does not list.
-    pub(crate) pull_only: bool,
+    PullOnly,
 }
 
-impl Choices {
-    fn options(self) -> BTreeSet<&'static str> {
-        let queue = self.dead_letter_queue.then_some("dead-letter-queue");
-        queue.into_iter().chain([if self.pull_only { "pull-only" } else { "list" }]).collect()
+impl Choice {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::DeadLetterQueue, Self::PullOnly];
+
+    /// Its name, which is an option of the templates, too.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::DeadLetterQueue => "dead-letter-queue",
+            Self::PullOnly => "pull-only",
+        }
+    }
+}
+
+impl fmt::Display for Choice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl Setup<'_> {
+    /// The templates that there are for it, the usual one first.
+    pub fn templates(&self) -> impl Iterator<Item = &'static Template> {
+        let (kind, events) = (self.kind, self.events());
+        // Whoever else was told to send the events is not set up by them.
+        let is_usual = events == EventWay::Queue || self.provider() == provider(kind);
+        TEMPLATES.iter().filter(move |template| is_usual && template.kind == kind && template.events == events)
+    }
+
+    /// The webhook that Artifactory is asked to make, as its REST API takes it.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Configuration`] with what is not known of the integration.
+    pub fn webhook_body(&self) -> Result<String> {
+        fill(WEBHOOK, &self.values(), &BTreeSet::new()).map_err(|problems| unknown(self, &problems))
     }
 }
 
 impl Template {
-    /// Those for an integration.
-    pub(crate) fn of(kind: RegistryKind, events: EventWay) -> impl Iterator<Item = &'static Self> {
-        TEMPLATES.iter().filter(move |template| template.kind == kind && template.events == events)
-    }
-
     /// Whether `choice` means something to it.
-    pub(crate) fn has(&self, option: &str) -> bool {
-        self.text.lines().any(|line| line.trim().strip_prefix("#@if ") == Some(option))
+    pub fn has(&self, choice: Choice) -> bool {
+        self.text.lines().any(|line| line.trim().strip_prefix("#@if ") == Some(choice.as_str()))
     }
 
     /// The text for an integration.
@@ -182,16 +199,20 @@ impl Template {
     /// # Errors
     ///
     /// What is not known of it.
-    pub(crate) fn fill(&self, setup: &Setup<'_>, choices: Choices) -> Result<String> {
+    pub(super) fn fill(&self, setup: &Setup<'_>, choices: &[Choice]) -> Result<String> {
         let mut values = setup.values();
         if self.kind == RegistryKind::Artifactory {
-            values.insert("body", webhook_body(setup)?.trim_end().to_owned());
+            values.insert("body", setup.webhook_body()?.trim_end().to_owned());
         }
-        fill(self.text, &values, &choices.options()).map_err(|problems| unknown(setup, &problems))
+        let mut options: BTreeSet<&str> = choices.iter().map(|choice| choice.as_str()).collect();
+        if !choices.contains(&Choice::PullOnly) {
+            options.insert("list");
+        }
+        fill(self.text, &values, &options).map_err(|problems| unknown(setup, &problems))
     }
 
     /// The commands that put it to use once it is in `file`.
-    pub(crate) fn next(&self, setup: &Setup<'_>, file: &str) -> Vec<String> {
+    pub fn next(&self, setup: &Setup<'_>, file: &str) -> Vec<String> {
         let name = setup.name;
         let password = format!(
             "az acr token credential generate --registry {} --name {TOKEN} --password1 --query 'passwords[0].value' \
@@ -219,25 +240,17 @@ impl Template {
     }
 }
 
-/// The webhook that Artifactory is asked to make, as its REST API takes it.
-///
-/// # Errors
-///
-/// What is not known of the integration.
-pub(crate) fn webhook_body(setup: &Setup<'_>) -> Result<String> {
-    fill(WEBHOOK, &setup.values(), &BTreeSet::new()).map_err(|problems| unknown(setup, &problems))
-}
-
 fn unknown(setup: &Setup<'_>, problems: &[String]) -> Error {
     let about = |place: &str| match place {
         "endpoint" | "setup-endpoint" | "webhook" if setup.public_url.is_none() => {
-            "say with --public-url under which address the registry reaches this server, such as \
-             https://supercargo.example.com"
+            "say under which address the registry reaches this server, such as https://supercargo.example.com: \
+             --public-url, or public_url in the API"
                 .to_owned()
         }
         "secret" | "webhook" if setup.secret.is_none() => {
             format!(
-                "there is no secret of its events: `supercargo integration credentials {} --new-event-secret` makes one",
+                "there is no secret of its events: `supercargo integration credentials {} --new-event-secret` makes one, \
+                 and so does new_event_secret in the API",
                 setup.name
             )
         }
@@ -256,7 +269,7 @@ fn unknown(setup: &Setup<'_>, problems: &[String]) -> Error {
         .collect();
     told.sort();
     told.dedup();
-    Error::usage(told)
+    Error::new(ErrorKind::Configuration, format!("fill the template of {}: {}", setup.name, told.join("; ")))
 }
 
 #[cfg(test)]
@@ -266,6 +279,7 @@ mod tests {
     use serde_json::Value;
 
     use super::super::fill::next_place;
+    use super::super::{Ask, EVENTS};
     use super::*;
 
     fn settings(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
@@ -274,13 +288,9 @@ mod tests {
 
     fn setup<'a>(kind: RegistryKind, host: &'a str, settings: &'a BTreeMap<String, String>) -> Setup<'a> {
         Setup {
-            name: "prod.eu",
-            kind,
-            host,
-            settings,
             secret: Some("00112233445566778899aabbccddeeff"),
             public_url: Some("https://supercargo.example.com/"),
-            principal: None,
+            ..Setup::new("prod.eu", kind, host, settings)
         }
     }
 
@@ -295,9 +305,10 @@ mod tests {
             ("repository", "docker-local, docker-remote"),
         ]);
         for template in &TEMPLATES {
-            for (dead_letter_queue, pull_only) in [(false, false), (true, false), (false, true), (true, true)] {
+            let one = Choice::ALL.map(|choice| vec![choice]);
+            for choices in [Vec::new(), Choice::ALL.to_vec()].into_iter().chain(one) {
                 let setup = setup(template.kind, "registry.example.com", &settings);
-                let text = template.fill(&setup, Choices { dead_letter_queue, pull_only }).unwrap();
+                let text = template.fill(&setup, &choices).unwrap();
                 assert!(!text.contains("#@") && next_place(&text).is_none(), "{}: {text}", template.file);
                 assert!(text.contains("supercargo") && text.ends_with('\n'), "{}", template.file);
             }
@@ -308,8 +319,8 @@ mod tests {
     #[test]
     fn what_is_missing_is_named_as_a_person_can_give_it() {
         let none = BTreeMap::new();
-        let bare = Setup { secret: None, public_url: None, ..setup(RegistryKind::Ecr, "registry.example.com", &none) };
-        let message = TEMPLATES[0].fill(&bare, Choices::default()).unwrap_err().to_string();
+        let bare = Setup::new("prod.eu", RegistryKind::Ecr, "registry.example.com", &none);
+        let message = bare.template(&Ask::default()).unwrap_err().to_string();
         for part in ["--public-url", "--new-event-secret", "external-id", "account and region"] {
             assert!(message.contains(part), "{message}");
         }
@@ -319,18 +330,33 @@ mod tests {
     fn the_webhook_of_artifactory_is_what_its_api_takes() {
         let settings = settings(&[("api", "https://jfrog.example/artifactory/"), ("repository", "a,b")]);
         let setup = setup(RegistryKind::Artifactory, "jfrog.example", &settings);
-        let body: Value = serde_json::from_str(&webhook_body(&setup).unwrap()).unwrap();
+        let body: Value = serde_json::from_str(&setup.webhook_body().unwrap()).unwrap();
         assert_eq!(body["key"], "supercargo-prod-eu");
         assert_eq!(body["event_filter"]["criteria"]["repoKeys"], serde_json::json!(["a", "b"]));
         assert_eq!(body["handlers"][0]["url"], "https://supercargo.example.com/v1/events/artifactory/prod.eu");
-        let text =
-            Template::of(setup.kind, EventWay::Webhook).next().unwrap().fill(&setup, Choices::default()).unwrap();
+        let text = setup.template(&Ask::default()).unwrap().text;
         assert!(text.contains("'https://jfrog.example/event/api/v1/subscriptions'"), "{text}");
     }
 
     #[test]
     fn choices_are_of_those_that_have_them() {
-        let with = |option: &str| TEMPLATES.iter().filter(|template| template.has(option)).count();
-        assert_eq!((with("dead-letter-queue"), with("list"), with("pull-only"), with("more")), (4, 2, 2, 0));
+        let with = |choice: Choice| TEMPLATES.iter().filter(|template| template.has(choice)).count();
+        assert_eq!(Choice::ALL.map(with), [4, 2]);
+    }
+
+    /// A template speaks of the address of one provider.
+    #[test]
+    fn there_is_none_for_events_that_somebody_else_sends() {
+        let check = |kind: RegistryKind, events: &str, expected: &[&str]| {
+            let settings = settings(&[(EVENTS, events)]);
+            let found: Vec<_> =
+                setup(kind, "registry.example.com", &settings).templates().map(|one| one.name).collect();
+            assert_eq!(found, expected, "{kind} {events}");
+        };
+        check(RegistryKind::Oci, "distribution", &["notifications"]);
+        check(RegistryKind::Oci, "zot", &[]);
+        check(RegistryKind::Acr, "event-grid", &["arm", "terraform"]);
+        check(RegistryKind::Acr, "acr", &[]);
+        check(RegistryKind::Harbor, "none", &[]);
     }
 }

@@ -19,18 +19,20 @@ const PARTITIONS: [(&str, &str, &str, &str); 10] = [
     ("csp.hci.ic.gov", "", "aws-iso-f", "csp.hci.ic.gov"),
 ];
 
-/// An account and a region.
+/// An account of AWS and a region.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Place {
-    pub(crate) account: String,
-    pub(crate) region: String,
+pub struct Place {
+    /// Twelve digits.
+    pub account: String,
+    /// Such as `eu-west-1`.
+    pub region: String,
     partition: &'static str,
     domain: &'static str,
 }
 
 impl Place {
     /// The place of a registry: what its settings say, else its host.
-    pub(crate) fn of(host: &str, settings: &BTreeMap<String, String>) -> Option<Self> {
+    pub fn of(host: &str, settings: &BTreeMap<String, String>) -> Option<Self> {
         let by_host = split(host);
         let say = |key: &str| settings.get(key).map(String::as_str);
         let account = say("account").or(by_host.map(|(account, ..)| account))?;
@@ -44,34 +46,34 @@ impl Place {
     }
 
     /// The host of the private registry of an account and a region.
-    pub(crate) fn host(account: &str, region: &str) -> String {
+    pub fn host(account: &str, region: &str) -> String {
         let domain = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
         let domain = if region.starts_with("eusc-") { "amazonaws.eu" } else { domain };
         format!("{account}.dkr.ecr.{region}.{domain}")
     }
 
     /// `arn:PARTITION:iam::ACCOUNT:root`, which stands for everyone of the account who is allowed to.
-    pub(crate) fn root(&self) -> String {
+    pub(super) fn root(&self) -> String {
         format!("arn:{}:iam::{}:root", self.partition, self.account)
     }
 
     /// The root of another account of the same partition.
-    pub(crate) fn root_of(&self, account: &str) -> String {
+    pub(super) fn root_of(&self, account: &str) -> String {
         format!("arn:{}:iam::{account}:root", self.partition)
     }
 
     /// The role of the templates.
-    pub(crate) fn role(&self, resource: &str) -> String {
+    pub fn role(&self, resource: &str) -> String {
         format!("arn:{}:iam::{}:role/{resource}", self.partition, self.account)
     }
 
     /// The topic of the templates.
-    pub(crate) fn topic(&self, resource: &str) -> String {
+    pub fn topic(&self, resource: &str) -> String {
         format!("arn:{}:sns:{}:{}:{resource}", self.partition, self.region, self.account)
     }
 
     /// The queue of the templates.
-    pub(crate) fn queue(&self, resource: &str) -> String {
+    pub fn queue(&self, resource: &str) -> String {
         format!("https://sqs.{}.{}/{}/{resource}", self.region, self.domain, self.account)
     }
 }
