@@ -171,6 +171,10 @@ mod tests {
             Ok(messages.iter().map(renew).collect())
         }
 
+        async fn check(&self) -> Result<(), PullError> {
+            Ok(())
+        }
+
         fn visibility(&self) -> Duration {
             Duration::from_secs(60)
         }

@@ -186,6 +186,13 @@ impl PullSource for SqsQueue {
         Ok(messages.to_vec())
     }
 
+    async fn check(&self) -> Result<(), PullError> {
+        let call = self.client().await.receive_message().queue_url(&self.options.url);
+        // What comes is somebody else's at once.
+        let call = call.max_number_of_messages(1).wait_time_seconds(0).visibility_timeout(0);
+        call.send().await.map(drop).map_err(|error| failed("read the queue", error))
+    }
+
     fn visibility(&self) -> Duration {
         VISIBILITY
     }
