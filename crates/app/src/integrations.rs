@@ -3,6 +3,8 @@
 mod absent;
 mod connector;
 mod key;
+mod path;
+mod webhooks;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -14,6 +16,7 @@ use supercargo_engine::store::Store;
 use self::absent::Lenient;
 pub(crate) use self::absent::has_adapter;
 use self::connector::MachineConnector;
+pub(crate) use self::webhooks::{Report, Webhooks};
 use crate::{Environment, Error, Result};
 
 /// Where the key is.

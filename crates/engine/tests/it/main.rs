@@ -3,6 +3,7 @@
 
 mod deletes;
 mod delivery;
+mod event_ways;
 mod events;
 mod failures;
 #[cfg(feature = "files")]

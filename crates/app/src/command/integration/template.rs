@@ -8,6 +8,7 @@ use supercargo_engine::setup::{Ask, Choice, Filled, Principal, Setup};
 
 use super::find;
 use super::given::PublicUrlArgs;
+use super::open::actor;
 use super::show::tell_next;
 use super::webhook::{self, ApplyArgs};
 use crate::command::list::{ListFormat, print_failed};
@@ -64,6 +65,10 @@ pub(super) fn run(args: &TemplateArgs, environment: &Environment, output: &mut O
         let store = crate::data::look(directory.clone()).await?;
         let integration = find(&*store, &args.name).await?;
         let integrations = crate::integrations::to_change(store, &directory, &args.key, environment)?;
+        let integration = match args.public_url.given() {
+            Some(url) => integrations.keep_public_url(&args.name, url, &actor(environment)).await?,
+            None => integration,
+        };
         let credentials = integrations.credentials(&integration).await?;
         let setup = Setup {
             secret: credentials.event_secrets.first().map(|secret| secret.expose()),

@@ -2,20 +2,16 @@
 
 use std::path::PathBuf;
 
-use ::http::header::{AUTHORIZATION, CONTENT_TYPE};
 use clap::Args;
-use reqwest::{Method, RequestBuilder, StatusCode};
+use reqwest::StatusCode;
 use supercargo_engine::integration::{Credentials, Login};
 use supercargo_engine::registry::RegistryKind;
 use supercargo_engine::setup::{EventWay, Setup};
 
 use super::given::secret;
-use crate::command::http;
+use crate::integrations::{Report, Webhooks};
 use crate::text::printable;
 use crate::{Environment, Error, ErrorKind, Output, Result};
-
-/// Characters of an answer that are told.
-const TOLD: usize = 300;
 
 #[derive(Args, Clone, Debug)]
 pub(super) struct ApplyArgs {
@@ -58,17 +54,16 @@ pub(super) async fn apply(
     };
     let body = setup.webhook_body()?;
     let (platform, key) = (setup.platform(), setup.resource());
-    let address = format!("{platform}/event/api/v1/subscriptions");
-    let client = http::client(&address, environment)?;
-    let call = Call { client, login, key: key.clone() };
+    let webhooks = Webhooks::new(&platform, login, environment)?;
 
-    let (known, told) = call.send(Method::GET, &format!("{address}/{key}"), None).await?;
-    let (status, told) = match known {
-        StatusCode::NOT_FOUND => call.send(Method::POST, &address, Some(&body)).await?,
-        known if known.is_success() => call.send(Method::PUT, &format!("{address}/{key}"), Some(&body)).await?,
-        refused => (refused, told),
+    let known = webhooks.find(&key).await?;
+    let made = match known.status {
+        StatusCode::NOT_FOUND => webhooks.create(&body).await?,
+        status if status.is_success() => webhooks.replace(&key, &body).await?,
+        _ => known,
     };
-    if !status.is_success() {
+    if !made.status.is_success() {
+        let status = made.status;
         let hint = match status {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
                 "it takes a token of an administrator, a project's administrator, or the role Manage Webhooks: \
@@ -76,51 +71,21 @@ pub(super) async fn apply(
             }
             _ => "`supercargo integration template` without --apply prints the call",
         };
-        let told = format!("make the webhook {key} at {platform}: {status}: {}", short(&told));
+        let told = format!("make the webhook {key} at {platform}: {status}: {}", made.told());
         return Err(Error::new(ErrorKind::Failed, told).with_hint(hint));
     }
-    let done = if known == StatusCode::NOT_FOUND { "made" } else { "changed" };
+    let done = if made.status == StatusCode::CREATED { "made" } else { "changed" };
     output.say(format_args!("webhook {key} is {done} at {platform}"));
     // Whether Artifactory reaches us is for it to say: it refuses private addresses unless it is told otherwise.
-    let (status, told) = call.send(Method::POST, &format!("{address}/test"), Some(&body)).await?;
-    match status.is_success() {
-        true => output.say("Artifactory sent a test event"),
-        false => output.say(format_args!(
-            "warning: Artifactory could not send a test event ({status}): {}",
-            printable(&short(&told))
-        )),
+    let tested = webhooks.test(&body).await?;
+    match tested.report() {
+        Report::Sent if tested.status.is_success() => output.say("Artifactory sent a test event"),
+        report => {
+            let told = if let Report::Failed(told) = report { told } else { tested.told() };
+            let status = tested.status;
+            output
+                .say(format_args!("warning: Artifactory could not send a test event ({status}): {}", printable(&told)));
+        }
     }
     Ok(())
-}
-
-struct Call {
-    client: reqwest::Client,
-    login: Login,
-    key: String,
-}
-
-impl Call {
-    async fn send(&self, method: Method, url: &str, body: Option<&str>) -> Result<(StatusCode, String)> {
-        let failed = |error: reqwest::Error| {
-            Error::failed(format!("ask Artifactory about the webhook {}", self.key), error.without_url())
-        };
-        let mut request = self.signed(self.client.request(method, url));
-        if let Some(body) = body {
-            request = request.header(CONTENT_TYPE, "application/json").body(body.to_owned());
-        }
-        let answer = request.send().await.map_err(failed)?;
-        let status = answer.status();
-        Ok((status, http::text(answer).await.map_err(failed)?))
-    }
-
-    fn signed(&self, request: RequestBuilder) -> RequestBuilder {
-        match &self.login {
-            Login::Bearer { token } => request.header(AUTHORIZATION, format!("Bearer {}", token.expose())),
-            Login::Basic { username, password } => request.basic_auth(username, Some(password.expose())),
-        }
-    }
-}
-
-fn short(text: &str) -> String {
-    crate::text::cut(text.trim(), TOLD).into_owned()
 }

@@ -90,6 +90,10 @@ pub(super) struct AcrArgs {
     /// Who sends the events: event-grid, acr (the registry's own webhooks), none
     #[arg(long, value_name = "WHO", default_value = "event-grid")]
     events: String,
+
+    /// Queue of Azure Storage that Event Grid fills, such as https://ACCOUNT.queue.core.windows.net/QUEUE: it is asked, and nothing has to reach this server
+    #[arg(long, value_name = "URL")]
+    queue: Option<String>,
 }
 
 impl AcrArgs {
@@ -100,6 +104,7 @@ impl AcrArgs {
     pub(super) fn draft(&self) -> Draft {
         let mut draft = Draft::new(RegistryKind::Acr, &self.registry);
         draft.set(EVENTS, &self.events);
+        draft.set_some(QUEUE, self.queue.as_ref());
         draft
     }
 }

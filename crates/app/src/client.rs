@@ -1,4 +1,4 @@
-//! Calls of a command's own, to a server or a product's API that somebody named.
+//! Calls of our own, to a server or a product's API that somebody named.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ const ANSWER: usize = 1 << 20;
 
 /// A client for `address`: the machine's certificates and proxy, and no redirects. What it is given goes to the address
 /// that was named, and nowhere else.
-pub(super) fn client(address: &str, environment: &Environment) -> Result<reqwest::Client> {
+pub(crate) fn client(address: &str, environment: &Environment) -> Result<reqwest::Client> {
     let failed = |error: Box<dyn std::error::Error + Send + Sync>| Error::failed("set up the client", error);
     let tls = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()
@@ -36,7 +36,7 @@ pub(super) fn client(address: &str, environment: &Environment) -> Result<reqwest
 }
 
 /// The beginning of an answer.
-pub(super) async fn text(mut answer: reqwest::Response) -> Result<String, reqwest::Error> {
+pub(crate) async fn text(mut answer: reqwest::Response) -> Result<String, reqwest::Error> {
     let mut bytes = Vec::new();
     while let Some(chunk) = answer.chunk().await? {
         let room = ANSWER - bytes.len();
