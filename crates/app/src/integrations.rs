@@ -19,6 +19,9 @@ use self::connector::MachineConnector;
 pub(crate) use self::webhooks::{Report, Webhooks};
 use crate::{Environment, Error, Result};
 
+/// The variable with the address at which registries reach this installation's server.
+pub(crate) const PUBLIC_URL: &str = "SUPERCARGO_PUBLIC_URL";
+
 /// Where the key is.
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct KeyArgs {

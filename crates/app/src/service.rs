@@ -13,7 +13,7 @@ use std::sync::Arc;
 use futures_util::future::{join_all, try_join_all};
 use supercargo_engine::index::Indexer;
 use supercargo_engine::store::{IncludeRemoved, IntegrationStore as _, Store};
-use supercargo_engine::{Engine, Options, Route, Summary, Watch};
+use supercargo_engine::{Engine, Options, Registries, Route, Summary, Watch};
 use supercargo_server::{Access, EventSource, Metrics, Server, Socket, Tls, TokenText};
 use tokio::net::TcpListener;
 
@@ -29,6 +29,8 @@ use crate::{Environment, Error, Result};
 pub(crate) struct Plan {
     pub(crate) data: PathBuf,
     pub(crate) watches: Vec<Watch>,
+    /// What the sinks know of what is watched.
+    pub(crate) registries: Registries,
     pub(crate) routes: Vec<Route>,
     pub(crate) options: Options,
     pub(crate) endpoint: Option<EndpointPlan>,
@@ -107,13 +109,21 @@ impl Service {
         };
         let owned = data::own(plan.data).await?;
         let store: Arc<dyn Store> = owned.store.clone();
-        let integrations = integrations::of(Arc::clone(&store), owned.directory.path(), &plan.key, &plan.environment)?;
+        let public_url = plan.endpoint.as_ref().and_then(|endpoint| endpoint.public_url.as_ref());
+        let environment = match public_url {
+            // The flag counts for the connections of integrations as the variable does.
+            Some(url) => plan.environment.clone().with(integrations::PUBLIC_URL, url),
+            None => plan.environment.clone(),
+        };
+        let integrations = integrations::of(Arc::clone(&store), owned.directory.path(), &plan.key, &environment)?;
         let metrics = Metrics::default();
         let counted = metrics.clone();
         let indexer =
             Indexer::new().with_cache(store.layer_cache()).with_progress(move |progress| counted.index(progress));
-        let mut builder =
-            Engine::builder(store, Arc::new(indexer)).with_options(plan.options).with_integrations(integrations);
+        let mut builder = Engine::builder(store, Arc::new(indexer))
+            .with_options(plan.options)
+            .with_registries(plan.registries)
+            .with_integrations(integrations);
         for watch in plan.watches {
             builder = builder.with_watch(watch);
         }
@@ -243,6 +253,7 @@ impl Endpoint {
             Access::Token(_) | Access::Loopback => {}
         }
         let mut options = supercargo_server::Options::new(access).with_metrics(metrics);
+        options.public_url = plan.public_url;
         for source in plan.sources.iter().filter(|source| source.queue.is_none()) {
             let built = source
                 .build()

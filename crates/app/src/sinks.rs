@@ -4,11 +4,9 @@ mod build;
 mod fields;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use clap::Args;
-use supercargo_engine::Route;
-use supercargo_engine::registry::Registry;
+use supercargo_engine::{Registries, Route};
 
 pub(crate) use self::build::scout_client;
 pub(crate) use self::fields::Fields;
@@ -72,8 +70,8 @@ impl SinkConfig {
 /// What sinks are made from, beside their own fields.
 pub(crate) struct Surroundings<'a> {
     pub(crate) environment: &'a Environment,
-    /// The registries that are watched, for the sink that attaches to their images.
-    pub(crate) registries: Vec<Arc<dyn Registry>>,
+    /// The registries that are watched, now and later, for the sink that attaches to their images.
+    pub(crate) registries: Registries,
     pub(crate) send_env_values: bool,
 }
 
@@ -127,11 +125,7 @@ impl Sinks {
     /// # Errors
     ///
     /// Everything that is wrong with them, at once.
-    pub(crate) fn routes(
-        &self,
-        registries: Vec<Arc<dyn Registry>>,
-        environment: &Environment,
-    ) -> Result<Vec<Route>, Vec<String>> {
+    pub(crate) fn routes(&self, registries: Registries, environment: &Environment) -> Result<Vec<Route>, Vec<String>> {
         let around = Surroundings { environment, registries, send_env_values: self.send_env_values };
         let mut problems = Vec::new();
         let mut routes: Vec<Route> = Vec::new();
@@ -162,7 +156,7 @@ mod tests {
             sink: flags.iter().map(ToString::to_string).collect(),
             send_env_values: flag::parse("0").unwrap(),
         };
-        Sinks::read(&args, None, true, Vec::new(), environment)?.routes(Vec::new(), environment)
+        Sinks::read(&args, None, true, Vec::new(), environment)?.routes(Registries::default(), environment)
     }
 
     #[test]
@@ -241,7 +235,7 @@ mod tests {
             .with("DOCKER_SCOUT_HUB_USER", "acme")
             .with("DOCKER_SCOUT_HUB_PASSWORD", "dckr_oat_x");
         let sinks = Sinks::read(&args, Some("acme"), false, Vec::new(), &environment).unwrap();
-        let routes = sinks.routes(Vec::new(), &environment).unwrap();
+        let routes = sinks.routes(Registries::default(), &environment).unwrap();
         assert_eq!((routes[0].name.as_str(), routes[0].environment_values), ("scout", true));
         assert!(!format!("{routes:?}").contains("dckr_oat_x"));
     }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::CommandFactory;
-use supercargo_engine::{Options, Summary};
+use supercargo_engine::{Options, Registries, Summary};
 use supercargo_server::TokenText;
 
 use crate::config::{Config, Table};
@@ -156,8 +156,9 @@ impl Flags<'_> {
             Some((scope, credentials, _)) => scope.watches(credentials)?,
             None => Vec::new(),
         };
-        let registries = watches.iter().map(|watch| Arc::clone(&watch.registry)).collect();
-        let routes = sinks.routes(registries, environment).map_err(|found| problems.extend(found)).unwrap_or_default();
+        let registries: Registries = watches.iter().map(|watch| Arc::clone(&watch.registry)).collect();
+        let routes =
+            sinks.routes(registries.clone(), environment).map_err(|found| problems.extend(found)).unwrap_or_default();
         let Some((_, _, endpoint)) = read.filter(|_| problems.is_empty()) else {
             return Err(Error::usage(problems));
         };
@@ -168,7 +169,7 @@ impl Flags<'_> {
             ..Options::default()
         };
         let (key, environment) = (self.key.clone(), environment.clone());
-        Ok(Plan { data: self.data, watches, routes, options, endpoint, key, environment })
+        Ok(Plan { data: self.data, watches, registries, routes, options, endpoint, key, environment })
     }
 }
 

@@ -14,7 +14,7 @@ use crate::integration::{Integrations, Tracking};
 use crate::monitor::Monitor;
 use crate::run::{Mode, drive};
 use crate::shared::{Flights, Shared};
-use crate::watches::Watches;
+use crate::watches::Registries;
 use crate::{
     Clock, Documents, Error, ErrorKind, ImageIndexer, Intake, Options, Progress, PublicDocuments, Puller, Result,
     Route, Status, Summary, SystemClock, Watch,
@@ -40,6 +40,7 @@ impl Engine {
             documents: Arc::new(PublicDocuments::default()),
             pullers: Vec::new(),
             integrations: None,
+            registries: Registries::default(),
         }
     }
 
@@ -156,6 +157,7 @@ pub struct EngineBuilder {
     documents: Arc<dyn Documents>,
     pullers: Vec<Arc<Puller>>,
     integrations: Option<Integrations>,
+    registries: Registries,
 }
 
 impl EngineBuilder {
@@ -208,6 +210,14 @@ impl EngineBuilder {
         self
     }
 
+    /// Has `registries` be what it watches, those of integrations among them. For the sinks that are to know them; one
+    /// engine at a time.
+    #[must_use]
+    pub fn with_registries(mut self, registries: Registries) -> Self {
+        self.registries = registries;
+        self
+    }
+
     /// The engine. An engine without watches is fine: it works on what the store holds for nobody, and takes no
     /// events.
     ///
@@ -249,11 +259,12 @@ impl EngineBuilder {
         let monitor = Monitor::new(watches.keys().map(String::as_str), &self.routes);
         let sink_health = self.routes.iter().map(|route| (route.name.clone(), Arc::default())).collect();
         let configured = watches.keys().cloned().collect();
+        self.registries.0.replace(watches);
         let inbox = Inbox::new(Batcher::new(Arc::clone(&self.store)), self.documents);
         let shared = Shared {
             store: self.store,
             indexer: self.indexer,
-            watches: Watches::new(watches),
+            watches: self.registries.0,
             routes: self.routes,
             sink_health,
             options: self.options,

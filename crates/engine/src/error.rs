@@ -40,6 +40,8 @@ pub enum ErrorKind {
     NotFound,
     /// The name or the registry is another's already.
     Conflict,
+    /// A registry did not answer a question that somebody asked by way of us.
+    Registry,
 }
 
 impl ErrorKind {
@@ -61,13 +63,14 @@ impl ErrorKind {
             Self::Sealed => "sealed",
             Self::NotFound => "not-found",
             Self::Conflict => "conflict",
+            Self::Registry => "registry",
         }
     }
 }
 
 /// An error of this crate. Its message reads after "failed to …"; its cause is its [`source`](StdError::source).
 ///
-/// What goes wrong with a registry or an image is not an error here: it is a state of that registry or image. A
+/// What goes wrong with a registry or an image that is watched is not an error here: it is a state of that registry or image. A
 /// [`Sink`](crate::Sink) makes errors of the last kinds, and they become states of the sink or the delivery.
 #[derive(Debug)]
 pub struct Error {
@@ -126,6 +129,16 @@ impl Error {
             kind: ErrorKind::Store,
             message: operation.to_owned(),
             retryable: source.is_retryable(),
+            source: Some(Box::new(source)),
+        }
+    }
+
+    pub(crate) fn registry(operation: &str, source: supercargo_registry::Error) -> Self {
+        Self {
+            kind: ErrorKind::Registry,
+            message: operation.to_owned(),
+            retryable: source.is_retryable(),
+            retry_after: source.retry_after(),
             source: Some(Box::new(source)),
         }
     }

@@ -85,6 +85,7 @@ pub use sink::{
     Consignment, DocumentFormat, Gone, IndexedImage, News, Order, Outcome, Preview, Route, Sink, SinkCapabilities,
 };
 pub use watch::{RepositoryPredicate, TagPatterns, Watch};
+pub use watches::Registries;
 
 // The crates that the signatures here speak of. Whoever builds on the engine needs their types, and no edge to them.
 pub use {

@@ -452,7 +452,7 @@ impl Dispatcher {
         }
         for registry in self.watched.keys() {
             for state in [JobState::Queued, JobState::Running] {
-                let filter = JobFilter { state: Some(state), registry: Some(registry.clone()) };
+                let filter = JobFilter { state: Some(state), registry: Some(registry.clone()), ..JobFilter::default() };
                 match self.shared.store.jobs(&filter, &Page::first(1)).await {
                     Ok(listing) if listing.items.is_empty() => {}
                     Ok(_) => return false,

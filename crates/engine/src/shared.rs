@@ -26,7 +26,7 @@ use crate::{Clock, ImageIndexer, LastError, Options, Progress, Puller, Route, Wa
 pub(crate) struct Shared {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) indexer: Arc<dyn ImageIndexer>,
-    pub(crate) watches: Watches,
+    pub(crate) watches: Arc<Watches>,
     pub(crate) routes: Vec<Route>,
     pub(crate) sink_health: HashMap<String, Arc<SinkHealth>>,
     pub(crate) options: Options,

@@ -9,9 +9,12 @@ mod failures;
 mod images;
 mod integrations;
 mod packages;
+mod preview;
 mod queue;
 mod repositories;
+mod setup;
 mod tokens;
+mod view;
 
 use axum::middleware::from_fn_with_state;
 use utoipa_axum::router::OpenApiRouter;
@@ -46,6 +49,7 @@ fn reading() -> OpenApiRouter<Shared> {
         .routes(routes!(integrations::list))
         .routes(routes!(integrations::show))
         .routes(routes!(integrations::history))
+        .routes(routes!(setup::remains))
         .routes(routes!(repositories::list))
         .routes(routes!(metrics::render))
 }
@@ -59,6 +63,7 @@ fn changing() -> OpenApiRouter<Shared> {
         .routes(routes!(integrations::set_policy))
         .routes(routes!(integrations::remove))
         .routes(routes!(connections::test))
+        .routes(routes!(preview::show))
         .routes(routes!(repositories::choose))
 }
 
@@ -67,6 +72,7 @@ fn administering() -> OpenApiRouter<Shared> {
         .routes(routes!(connections::create))
         .routes(routes!(connections::set_settings))
         .routes(routes!(connections::set_credentials))
+        .routes(routes!(setup::template))
         .routes(routes!(tokens::list, tokens::create))
         .routes(routes!(tokens::revoke))
         .routes(routes!(audit::list))

@@ -18,6 +18,8 @@ pub struct Options {
     pub memory: usize,
     /// What is counted.
     pub metrics: Metrics,
+    /// The address at which registries reach the server, for the templates of integrations.
+    pub public_url: Option<String>,
 }
 
 impl Options {
@@ -26,7 +28,14 @@ impl Options {
     /// Distribution sends a few events of about a kilobyte each; Event Grid stops at 1 MB, and so does a source unless
     /// it is known to send more.
     pub fn new(access: Access) -> Self {
-        Self { access, sources: Vec::new(), body_limit: 2 << 20, memory: 64 << 20, metrics: Metrics::default() }
+        Self {
+            access,
+            sources: Vec::new(),
+            body_limit: 2 << 20,
+            memory: 64 << 20,
+            metrics: Metrics::default(),
+            public_url: None,
+        }
     }
 
     /// The same with another source of deliveries.

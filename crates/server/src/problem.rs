@@ -59,6 +59,10 @@ impl Problem {
 
 impl From<supercargo_engine::Error> for Problem {
     fn from(error: supercargo_engine::Error) -> Self {
+        if error.kind() == ErrorKind::Registry {
+            tracing::info!(error = &error as &dyn std::error::Error, "registry asked in vain");
+            return Self { retry_after: error.retry_after(), ..Self::new(StatusCode::BAD_GATEWAY, chain(&error)) };
+        }
         if error.is_retryable() {
             tracing::warn!(error = &error as &dyn std::error::Error, "engine unavailable");
             let wait = error.retry_after().unwrap_or(Duration::from_secs(1));

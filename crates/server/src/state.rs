@@ -24,6 +24,7 @@ pub(crate) struct State {
     pub(crate) memory: Semaphore,
     pub(crate) strangers: Strangers,
     pub(crate) metrics: Metrics,
+    pub(crate) public_url: Option<String>,
     /// The description of the API, once somebody has asked for it.
     pub(crate) document: OnceLock<Arc<str>>,
 }
@@ -45,6 +46,7 @@ impl State {
             memory: Semaphore::new(webhook::units(options.memory)),
             strangers: Strangers::default(),
             metrics: options.metrics,
+            public_url: options.public_url,
             document: OnceLock::new(),
         }
     }

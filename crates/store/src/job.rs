@@ -356,6 +356,8 @@ pub struct JobRecord {
 /// Which jobs to list; empty for all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct JobFilter {
+    /// Only the one of this number.
+    pub job: Option<JobId>,
     /// Only those in this state.
     pub state: Option<JobState>,
     /// Only those of this registry.
@@ -365,7 +367,7 @@ pub struct JobFilter {
 impl JobFilter {
     /// The dead letters.
     pub fn dead() -> Self {
-        Self { state: Some(JobState::Dead), registry: None }
+        Self { state: Some(JobState::Dead), ..Self::default() }
     }
 }
 

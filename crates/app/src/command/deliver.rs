@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
-use supercargo_engine::Route;
 use supercargo_engine::store::{
     Change, DeliveryKind, ImageFilter, ImageSummary, Lane, NewDelivery, Presence, RepositoryName, Store,
 };
+use supercargo_engine::{Registries, Route};
 
 use super::list::{all, find_images, print_failed};
 use crate::sinks::{SinkArgs, Sinks};
@@ -68,7 +68,7 @@ pub(super) fn run(args: &DeliverArgs, environment: &Environment, output: &mut Ou
 /// The sink that is meant, among those that the flags describe.
 fn route(args: &DeliverArgs, environment: &Environment) -> Result<Route> {
     let sinks = Sinks::read(&args.sinks, args.org.as_deref(), true, Vec::new(), environment).map_err(Error::usage)?;
-    let routes = sinks.routes(Vec::new(), environment).map_err(Error::usage)?;
+    let routes = sinks.routes(Registries::default(), environment).map_err(Error::usage)?;
     let known: Vec<String> = routes.iter().map(|route| route.name.clone()).collect();
     routes.into_iter().find(|route| route.name == args.to).ok_or_else(|| {
         let there = if known.is_empty() { "none is described".to_owned() } else { known.join(", ") };

@@ -107,6 +107,7 @@ fn plan(host: &str, data: &Path, secret: &str) -> Result<Plan> {
     Ok(Plan {
         data: data.to_owned(),
         watches: vec![Watch { refresh_registry: true, ..Watch::new(registry) }],
+        registries: Default::default(),
         // A short interval, for those who try what happens without events.
         routes: Vec::new(),
         options: Options { interval: Duration::from_secs(10), ..Options::default() },
@@ -117,6 +118,7 @@ fn plan(host: &str, data: &Path, secret: &str) -> Result<Plan> {
             sources: vec![SourcePlan::new(SOURCE, source)],
             ports: Vec::new(),
             tls: None,
+            public_url: None,
         }),
         key: Default::default(),
         environment: Default::default(),

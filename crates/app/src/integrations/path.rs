@@ -56,8 +56,9 @@ impl MachinePath {
     ) -> supercargo_engine::Result<Option<Self>> {
         let Integration { name, registry, settings, .. } = integration;
         let Some(provider) = event_providers(&integration.kind, settings)?.into_iter().next() else { return Ok(None) };
-        let base = public_url(settings);
-        let endpoint = base.map(|base| format!("{base}/v1/events/{}/{name}", provider.name));
+        // What the registry's side was told comes first; else this server's own.
+        let base = public_url(settings).or_else(|| environment.text(super::PUBLIC_URL));
+        let endpoint = base.map(|base| format!("{}/v1/events/{}/{name}", base.trim_end_matches('/'), provider.name));
         let setup = Setup::new(name, kind, registry, settings);
         let artifactory = (kind == RegistryKind::Artifactory && provider.name == "artifactory").then(|| Artifactory {
             platform: setup.platform(),

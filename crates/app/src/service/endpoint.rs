@@ -26,6 +26,8 @@ pub(crate) struct EndpointPlan {
     /// Ports for the webhooks of one source each, by the source's name.
     pub(crate) ports: Vec<(u16, String)>,
     pub(crate) tls: Option<TlsFiles>,
+    /// The address at which registries reach it.
+    pub(crate) public_url: Option<String>,
 }
 
 /// A certificate and its key.
@@ -172,7 +174,8 @@ impl EndpointPlan {
         }
         let openness = if args.insecure_open_api { Openness::Everyone } else { Openness::Careful };
         let token = tokens.pop().map(Secret::new);
-        Ok(Some(Self { address: listen.map(address), token, openness, sources, ports, tls }))
+        let public_url = args.public_url.clone();
+        Ok(Some(Self { address: listen.map(address), token, openness, sources, ports, tls, public_url }))
     }
 }
 

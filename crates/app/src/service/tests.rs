@@ -101,6 +101,7 @@ async fn an_integration_lives_beside_a_running_service() {
     let plan = Plan {
         data: directory.clone(),
         watches: Vec::new(),
+        registries: Default::default(),
         routes: Vec::new(),
         // Nothing is found by looking after the first look.
         options: Options { interval: Duration::from_secs(3600), ..Options::default() },
@@ -111,6 +112,7 @@ async fn an_integration_lives_beside_a_running_service() {
             sources: Vec::new(),
             ports: Vec::new(),
             tls: None,
+            public_url: None,
         }),
         key: KeyArgs::default(),
         environment: Environment::default(),

@@ -236,7 +236,7 @@ pub(crate) struct ServerArgs {
     #[arg(long, value_name = "FILE", env = "SUPERCARGO_TLS_KEY", hide_env_values = true, help_heading = "Server")]
     pub(crate) tls_key: Option<PathBuf>,
 
-    /// Address at which registries reach this server, such as https://supercargo.example.com: what --print-endpoints begins with
+    /// Address at which registries reach this server, such as https://supercargo.example.com: what --print-endpoints begins with, and the templates of integrations in the API
     #[arg(long, value_name = "URL", env = "SUPERCARGO_PUBLIC_URL", hide_env_values = true, help_heading = "Server")]
     pub(crate) public_url: Option<String>,
 }

@@ -7,13 +7,15 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use supercargo_registry::Listing;
 use supercargo_store::{
-    Actor, Integration, IntegrationId, IntegrationState, NewIntegration, Page, PlaceFilter, RepositorySetting,
-    RepositorySettingFilter, Store,
+    Actor, Integration, IntegrationId, IntegrationPolicy, IntegrationState, NewIntegration, Page, PlaceFilter,
+    RepositorySetting, RepositorySettingFilter, Store,
 };
 
 use super::examine::{Ground, examine, subject, unusable};
 use super::settings::wants_event_secret;
-use super::{Connection, Connector, Credentials, Examination, Facts, Signal, Step, Vault, event_providers, next};
+use super::{
+    Connection, Connector, Credentials, Examination, Facts, Signal, Step, Vault, check_selection, event_providers, next,
+};
 use crate::failure::chain;
 use crate::setup::{PUBLIC_URL, QUEUE};
 use crate::{Error, ErrorKind, Result};
@@ -65,6 +67,7 @@ impl Integrations {
         mut credentials: Credentials,
         actor: &Actor,
     ) -> Result<Integration> {
+        check_selection(&new.policy.selection)?;
         let providers = event_providers(&new.kind, &new.settings)?;
         if wants_event_secret(&providers, &new.settings) && credentials.event_secrets.is_empty() {
             credentials = credentials.with_event_secret()?;
@@ -116,6 +119,18 @@ impl Integrations {
         }
         settings.insert(PUBLIC_URL.to_owned(), url.to_owned());
         self.replace_settings(name, settings, actor).await
+    }
+
+    /// Replaces what of the registry is wanted.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Configuration`] if the selection makes no sense, [`ErrorKind::NotFound`], [`ErrorKind::Store`].
+    pub async fn replace_policy(&self, name: &str, policy: IntegrationPolicy, actor: &Actor) -> Result<Integration> {
+        check_selection(&policy.selection)?;
+        let integration = self.find(name).await?;
+        let replaced = self.store.set_integration_policy(integration.id, policy, actor).await;
+        replaced.map_err(|error| Error::store("change the policy of an integration", error))
     }
 
     /// Changes credentials. What `change` leaves alone stays.

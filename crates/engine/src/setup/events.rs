@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
 use supercargo_registry::RegistryKind;
 
 /// Key: who sends the events, by the names of providers, parted by commas, or [`NO_EVENTS`].
@@ -17,7 +18,9 @@ pub const TOPICS: &str = "events-topics";
 pub const PUBLIC_URL: &str = "events-url";
 
 /// How an integration hears of what happens in its registry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "kebab-case")]
 pub enum EventWay {
     /// Amazon ECR: EventBridge calls this server.
     ApiDestination,

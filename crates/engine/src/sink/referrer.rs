@@ -1,16 +1,15 @@
 //! Statements that are attached to the image in its own registry.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashSet};
 
 use bytes::Bytes;
 use futures_util::TryStreamExt as _;
 use serde::Serialize;
 use serde_json::value::RawValue;
-use supercargo_registry::{ErrorKind as RegistryKind, Referrer, Registry, Target};
+use supercargo_registry::{ErrorKind as RegistryKind, Referrer, Target};
 
 use super::{Consignment, DocumentFormat, IndexedImage, News, Order, Outcome, Preview, Sink, SinkCapabilities};
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Registries, Result};
 
 /// The media type of in-toto statements, and the artefact type of what holds one (BuildKit's and cosign's discovery go
 /// by it).
@@ -23,8 +22,8 @@ const INDEXER: &str = "dev.supercargo.indexer";
 /// What is attached, and where.
 #[derive(Clone, Debug)]
 pub struct ReferrerConfig {
-    /// The registries of the images, as they are watched. Their credentials must have the right to push.
-    pub registries: Vec<Arc<dyn Registry>>,
+    /// The registries of the images, as they are watched, now and later. Their credentials must have the right to push.
+    pub registries: Registries,
     /// The predicates: a statement is attached with each. One sink has them all, because registries without the
     /// referrers API keep the list of an image's referrers under a tag, which two writers would take from each other.
     pub formats: Vec<DocumentFormat>,
@@ -33,7 +32,7 @@ pub struct ReferrerConfig {
 /// Attaches in-toto statements to each image.
 #[derive(Debug)]
 pub struct ReferrerSink {
-    registries: HashMap<String, Arc<dyn Registry>>,
+    registries: Registries,
     formats: Vec<DocumentFormat>,
 }
 
@@ -55,19 +54,20 @@ struct Subject<'a> {
 }
 
 impl ReferrerSink {
-    /// Attaches to images of these registries.
+    /// Attaches to images of these registries. Images of others do not concern it, nor do those of registries that come
+    /// later and take no referrers.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Configuration`] if one of them takes no referrers.
+    /// [`ErrorKind::Configuration`] if one of those that are there takes no referrers.
     pub fn new(config: ReferrerConfig) -> Result<Self> {
-        let unfit = config.registries.iter().find(|registry| !registry.capabilities().push_referrers);
+        let unfit = config.registries.all().find(|registry| !registry.capabilities().push_referrers);
         if let Some(registry) = unfit {
             let message = format!("attach to images of {}: it takes no referrers", registry.host());
             return Err(Error::new(ErrorKind::Configuration, message));
         }
-        let registries = config.registries.into_iter().map(|registry| (registry.host().to_owned(), registry)).collect();
-        Ok(Self { registries, formats: config.formats })
+        let ReferrerConfig { registries, formats } = config;
+        Ok(Self { registries, formats })
     }
 
     fn statement(format: DocumentFormat, consignment: &Consignment, image: &IndexedImage) -> Result<Bytes> {
@@ -103,6 +103,10 @@ impl ReferrerSink {
     async fn attach(&self, consignment: &Consignment, image: &IndexedImage) -> Result<Outcome> {
         let host = &consignment.repository.registry;
         let Some(registry) = self.registries.get(host) else { return Ok(Outcome::Ignored) };
+        if !registry.capabilities().push_referrers {
+            return Ok(Outcome::Ignored);
+        }
+        let failed = |error| self.failed(error);
         let repository = consignment.repository.repository.parse().map_err(failed)?;
         let subject = match registry.resolve(&repository, &Target::Digest(consignment.digest.clone())).await {
             Ok(subject) => subject,
@@ -125,19 +129,22 @@ impl ReferrerSink {
         }
         Ok(outcome)
     }
-}
 
-fn failed(error: supercargo_registry::Error) -> Error {
-    let kind = match error.kind() {
-        RegistryKind::RateLimited => ErrorKind::Busy,
-        RegistryKind::Network | RegistryKind::Timeout | RegistryKind::Unavailable => ErrorKind::Unreachable,
-        RegistryKind::Unauthorized | RegistryKind::Denied | RegistryKind::Credential | RegistryKind::Refused => {
-            ErrorKind::Denied
-        }
-        _ => ErrorKind::Rejected,
-    };
-    let wait = error.retry_after();
-    Error::new(kind, "attach a statement to the image").with_retry_after(wait).with_source(error)
+    fn failed(&self, error: supercargo_registry::Error) -> Error {
+        let kind = match error.kind() {
+            RegistryKind::RateLimited => ErrorKind::Busy,
+            RegistryKind::Network | RegistryKind::Timeout | RegistryKind::Unavailable => ErrorKind::Unreachable,
+            // Of several registries, one that only lets us read must not have the sink be left alone.
+            RegistryKind::Unauthorized | RegistryKind::Denied | RegistryKind::Credential | RegistryKind::Refused
+                if self.registries.all().nth(1).is_none() =>
+            {
+                ErrorKind::Denied
+            }
+            _ => ErrorKind::Rejected,
+        };
+        let wait = error.retry_after();
+        Error::new(kind, "attach a statement to the image").with_retry_after(wait).with_source(error)
+    }
 }
 
 #[async_trait::async_trait]

@@ -1,6 +1,7 @@
 //! What somebody who runs an engine would notice.
 #![expect(clippy::unwrap_used, reason = "helpers of tests: a panic there is the report")]
 
+mod beside;
 mod deletes;
 mod delivery;
 mod event_ways;
@@ -16,6 +17,7 @@ mod lifecycle;
 mod over_http;
 mod polling;
 mod recorder;
+mod selection;
 mod sinks;
 mod support;
 mod watching;

@@ -356,7 +356,7 @@ async fn a_round_trip(server: RegistryServer) {
         OciRegistry::new(server.host().parse().unwrap(), Arc::new(Credential::Anonymous), &transport).unwrap(),
     );
     let config = ReferrerConfig {
-        registries: vec![Arc::clone(&registry)],
+        registries: [Arc::clone(&registry)].into_iter().collect(),
         formats: vec![DocumentFormat::Spdx, DocumentFormat::Scout],
     };
     let image = app_image();

@@ -7,10 +7,13 @@ use axum::extract::{Path, State};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde::{Deserialize, Deserializer, Serialize};
 use supercargo_engine::integration::{Credentials, Examination, Integrations, Login};
+use supercargo_engine::registry::RegistryKind;
+use supercargo_engine::setup::{EventWay, Place, prepare_events, prepare_role};
 use supercargo_engine::store::{Integration, IntegrationPolicy, NewIntegration};
 use utoipa::ToSchema;
 
 use super::integrations::find;
+use super::view::IntegrationView;
 use crate::access::Caller;
 use crate::params::Body;
 use crate::problem::Problem;
@@ -25,11 +28,15 @@ pub(crate) struct NewIntegrationBody {
     name: String,
     /// The registry's type: `ecr`, `acr`, `artifactory`, `harbor`, `nexus`, `oci`.
     kind: String,
-    /// The registry's host.
-    registry: String,
+    /// The registry's host. Of Amazon ECR it follows from the settings `account` and `region`, if they are there.
+    registry: Option<String>,
     /// How the registry is reached: the other keys of a `--registry` string, and those of its events.
     #[serde(default)]
     settings: BTreeMap<String, String>,
+    /// How its events are to come, once what `/v1/integrations/{name}/template` tells is set up on the registry's side.
+    /// Fills in the settings that follow from it: for Amazon ECR the role, its external ID, and the topic or the queue.
+    /// What `settings` says stays.
+    set_up: Option<EventWay>,
     /// What of the registry is wanted.
     #[serde(default)]
     policy: IntegrationPolicy,
@@ -42,7 +49,7 @@ pub(crate) struct NewIntegrationBody {
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Connected {
     #[serde(flatten)]
-    integration: Integration,
+    integration: IntegrationView,
     /// The secret that its deliveries are to carry, if this has made one.
     event_secret: Option<String>,
 }
@@ -68,8 +75,16 @@ pub(crate) async fn create(
     if !caller.scope.covers(&body.name) {
         return Err(Problem::new(StatusCode::FORBIDDEN, "the token is for integrations of other names"));
     }
-    let NewIntegrationBody { name, kind, registry, settings, policy, credentials: given } = body;
-    let new = NewIntegration { settings, policy, ..NewIntegration::new(name, kind, registry) };
+    let NewIntegrationBody { name, kind, registry, settings, set_up, policy, credentials: given } = body;
+    let registry = registry.or_else(|| host_of(&kind, &settings));
+    let registry = registry.ok_or_else(|| Problem::bad_request("registry: it is missing"))?;
+    let mut new = NewIntegration { settings, policy, ..NewIntegration::new(name, kind, registry) };
+    if let Some(way) = set_up {
+        prepare_events(&mut new, way)?;
+        if new.kind == RegistryKind::Ecr.as_str() {
+            prepare_role(&mut new)?;
+        }
+    }
     let mut credentials = Credentials::default();
     given.apply(&mut credentials);
     let integrations = integrations(&shared)?;
@@ -77,8 +92,14 @@ pub(crate) async fn create(
     let location = HeaderValue::try_from(format!("/v1/integrations/{}", integration.name));
     let location = location.expect("an integration's name is made of letters and digits");
     let event_secret = event_secret(integrations, &integration).await?;
-    let made = Connected { integration, event_secret };
+    let made = Connected { integration: integration.into(), event_secret };
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(made)))
+}
+
+/// The host of the private registry of an account and a region.
+fn host_of(kind: &str, settings: &BTreeMap<String, String>) -> Option<String> {
+    let (account, region) = (settings.get("account")?, settings.get("region")?);
+    (kind == RegistryKind::Ecr.as_str()).then(|| Place::host(account, region))
 }
 
 /// Replaces how the registry is reached.
@@ -89,16 +110,16 @@ pub(crate) async fn create(
     request_body(content = BTreeMap<String, String>, description = "All settings, by their keys"),
     params(("name" = String, Path, description = "The integration's name")),
     security(("token" = ["admin"])),
-    responses((status = 200, description = "The integration", body = Integration), (status = 404)),
+    responses((status = 200, description = "The integration", body = IntegrationView), (status = 404)),
 )]
 pub(crate) async fn set_settings(
     State(shared): State<Shared>,
     caller: Caller,
     Path(name): Path<String>,
     Body(settings): Body<BTreeMap<String, String>>,
-) -> Result<Json<Integration>, Problem> {
+) -> Result<Json<IntegrationView>, Problem> {
     find(&shared, &caller, &name).await?;
-    Ok(Json(integrations(&shared)?.replace_settings(&name, settings, &caller.actor).await?))
+    Ok(Json(integrations(&shared)?.replace_settings(&name, settings, &caller.actor).await?.into()))
 }
 
 /// Who we are to a registry. What is left out stays; what is `null` is taken away.
@@ -190,7 +211,7 @@ pub(crate) async fn set_credentials(
     let integration = integrations.replace_credentials(&name, change, &caller.actor).await?;
     let event_secret = event_secret(integrations, &integration).await?;
     let event_secret = event_secret.filter(|secret| before.as_ref() != Some(secret));
-    Ok(Json(Connected { integration, event_secret }))
+    Ok(Json(Connected { integration: integration.into(), event_secret }))
 }
 
 /// What a test of a connection came to.
@@ -199,7 +220,7 @@ pub(crate) struct Tested {
     #[serde(flatten)]
     examination: Examination,
     /// The integration, where the test has moved it.
-    integration: Integration,
+    integration: IntegrationView,
 }
 
 /// Tests the connection: name, certificate, sign-in, lists, a manifest, the first bytes of a layer, and its events.
@@ -218,10 +239,10 @@ pub(crate) async fn test(
 ) -> Result<Json<Tested>, Problem> {
     find(&shared, &caller, &name).await?;
     let (examination, integration) = integrations(&shared)?.test(&name, |_| {}, &caller.actor).await?;
-    Ok(Json(Tested { examination, integration }))
+    Ok(Json(Tested { examination, integration: integration.into() }))
 }
 
-fn integrations(shared: &Shared) -> Result<&Integrations, Problem> {
+pub(super) fn integrations(shared: &Shared) -> Result<&Integrations, Problem> {
     shared.engine.integrations().ok_or_else(|| {
         Problem::new(StatusCode::NOT_IMPLEMENTED, "this server has no key for credentials, and connects nothing")
     })

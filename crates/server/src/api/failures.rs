@@ -5,7 +5,7 @@ use axum::extract::{Path, State};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use supercargo_engine::store::{
-    Cursor, JobId, Listing, NewAuditEntry, Problem as Failure, ProblemFilter, ProblemState,
+    Cursor, JobFilter, JobId, Listing, NewAuditEntry, Page, Problem as Failure, ProblemFilter, ProblemState,
 };
 use utoipa::{IntoParams, ToSchema};
 
@@ -73,6 +73,8 @@ pub(crate) struct Retried {
 }
 
 /// Has a job that was given up tried again, as urgently as a push.
+///
+/// A token for some integrations may have jobs of their registries tried again, and knows of no others.
 #[utoipa::path(
     post, path = "/v1/failures/{job}/retry", operation_id = "retryFailure", tag = "work",
     params(("job" = i64, Path, description = "The job's number")),
@@ -85,7 +87,11 @@ pub(crate) async fn retry(
     Path(job): Path<String>,
 ) -> Result<(StatusCode, Json<Retried>), Problem> {
     let job = JobId(job.parse().map_err(|_| Problem::bad_request("expected the number of a job"))?);
-    caller.unscoped()?;
+    let filter = JobFilter { job: Some(job), ..JobFilter::dead() };
+    let found = shared.store.jobs(&filter, &Page::first(1)).await?.items;
+    if !found.iter().any(|found| caller.scope.sees(&found.work.repository().registry)) {
+        return Err(Problem::not_found("there is no job of this number that was given up"));
+    }
     shared.store.retry(job).await?;
     shared.store.record(NewAuditEntry::new(&caller.actor, "job.retry", job.to_string())).await?;
     Ok((StatusCode::ACCEPTED, Json(Retried { job })))

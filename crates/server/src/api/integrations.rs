@@ -3,11 +3,15 @@
 use axum::Json;
 use axum::extract::{Path, State};
 use serde::{Deserialize, Serialize};
+use supercargo_engine::integration::check_selection;
+use supercargo_engine::setup::Remnant;
 use supercargo_engine::store::{
     IncludeRemoved, Integration, IntegrationMove, IntegrationPolicy, IntegrationState, Removal, RemovedData,
 };
 use utoipa::{IntoParams, ToSchema};
 
+use super::setup::remains_of;
+use super::view::IntegrationView;
 use crate::access::Caller;
 use crate::params::{Body, Params, flag};
 use crate::problem::Problem;
@@ -29,7 +33,7 @@ pub(crate) struct ListParams {
 /// All integrations: they are made by hand, and come on one page.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct IntegrationList {
-    items: Vec<Integration>,
+    items: Vec<IntegrationView>,
 }
 
 /// Lists the integrations, by name.
@@ -50,7 +54,7 @@ pub(crate) async fn list(
             && params.kind.as_ref().is_none_or(|kind| *kind == one.kind)
             && params.state.is_none_or(|state| state == one.state)
     });
-    Ok(Json(IntegrationList { items }))
+    Ok(Json(IntegrationList { items: items.into_iter().map(IntegrationView::from).collect() }))
 }
 
 /// Shows an integration.
@@ -58,14 +62,14 @@ pub(crate) async fn list(
     get, path = "/v1/integrations/{name}", operation_id = "showIntegration", tag = "integrations",
     params(("name" = String, Path, description = "The integration's name")),
     security(("token" = ["viewer"])),
-    responses((status = 200, description = "The integration", body = Integration), (status = 404)),
+    responses((status = 200, description = "The integration", body = IntegrationView), (status = 404)),
 )]
 pub(crate) async fn show(
     State(shared): State<Shared>,
     caller: Caller,
     Path(name): Path<String>,
-) -> Result<Json<Integration>, Problem> {
-    find(&shared, &caller, &name).await.map(Json)
+) -> Result<Json<IntegrationView>, Problem> {
+    Ok(Json(find(&shared, &caller, &name).await?.into()))
 }
 
 /// The steps of an integration's life, the latest first.
@@ -95,16 +99,17 @@ pub(crate) async fn history(
     put, path = "/v1/integrations/{name}/policy", operation_id = "setIntegrationPolicy", tag = "integrations", request_body = IntegrationPolicy,
     params(("name" = String, Path, description = "The integration's name")),
     security(("token" = ["editor"])),
-    responses((status = 200, description = "The integration", body = Integration), (status = 404)),
+    responses((status = 200, description = "The integration", body = IntegrationView), (status = 404)),
 )]
 pub(crate) async fn set_policy(
     State(shared): State<Shared>,
     caller: Caller,
     Path(name): Path<String>,
     Body(policy): Body<IntegrationPolicy>,
-) -> Result<Json<Integration>, Problem> {
+) -> Result<Json<IntegrationView>, Problem> {
     let integration = find(&shared, &caller, &name).await?;
-    Ok(Json(shared.store.set_integration_policy(integration.id, policy, &caller.actor).await?))
+    check_selection(&policy.selection)?;
+    Ok(Json(shared.store.set_integration_policy(integration.id, policy, &caller.actor).await?.into()))
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -115,23 +120,34 @@ pub(crate) struct RemoveParams {
     data: RemovedData,
 }
 
+/// What a removal ended and deleted, and what it leaves.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Removed {
+    #[serde(flatten)]
+    removal: Removal,
+    /// What is left on the registry's side, in the order in which it can be deleted there.
+    remains: Vec<Remnant>,
+}
+
 /// Removes an integration.
 ///
-/// Its credentials are erased and its work is ended. Nothing is deleted in the cloud.
+/// Its credentials are erased and its work is ended. Nothing is deleted in the cloud: what is left there is told.
 #[utoipa::path(
     delete, path = "/v1/integrations/{name}", operation_id = "removeIntegration", tag = "integrations",
     params(("name" = String, Path, description = "The integration's name"), RemoveParams),
     security(("token" = ["editor"])),
-    responses((status = 200, description = "What was ended and deleted", body = Removal), (status = 404)),
+    responses((status = 200, description = "What was ended and deleted, and what is left", body = Removed), (status = 404)),
 )]
 pub(crate) async fn remove(
     State(shared): State<Shared>,
     caller: Caller,
     Path(name): Path<String>,
     Params(params): Params<RemoveParams>,
-) -> Result<Json<Removal>, Problem> {
+) -> Result<Json<Removed>, Problem> {
     let integration = find(&shared, &caller, &name).await?;
-    Ok(Json(shared.store.remove_integration(integration.id, params.data, &caller.actor).await?))
+    let remains = remains_of(&integration);
+    let removal = shared.store.remove_integration(integration.id, params.data, &caller.actor).await?;
+    Ok(Json(Removed { removal, remains }))
 }
 
 /// The integration of this name, if the caller may know of it.

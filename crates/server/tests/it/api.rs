@@ -2,7 +2,9 @@
 
 use http::StatusCode;
 use serde_json::json;
-use supercargo_engine::store::{Claim, Failure, Lane, NewJob, Reason, RepositoryName, Retry, TagOrDigest, Work};
+use supercargo_engine::store::{
+    Claim, Failure, JobFilter, JobState, Lane, NewJob, Page, Reason, RepositoryName, Retry, Role, TagOrDigest, Work,
+};
 use supercargo_server::Access;
 
 use crate::kit::Kit;
@@ -133,6 +135,45 @@ async fn failures_are_seen_and_retried() {
     assert_eq!(kit.get("/v1/queue").await.json()["lanes"][0]["ready"], 1);
     assert_eq!(kit.post("/v1/failures/999/retry", None, "").await.status, StatusCode::NOT_FOUND);
     assert_eq!(kit.post("/v1/failures/x/retry", None, "").await.status, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn a_token_for_one_integration_retries_its_jobs_and_no_others() {
+    let kit = Kit::new(Access::Closed).await;
+    let admin = kit.token(Role::Admin, &[]).await;
+    let main = json!({"name": "main", "kind": "oci", "registry": "registry.test"});
+    kit.ask("POST", "/v1/integrations", Some(&admin), Some(main)).await;
+    for registry in ["registry.test", "other.test"] {
+        let repository = RepositoryName::new(registry, "team/broken");
+        let work = Work::Index { repository, reference: TagOrDigest::Tag("1.0".into()) };
+        kit.store.enqueue(vec![NewJob::new(work, Lane::Push)]).await.unwrap();
+        let job = kit.store.claim(&Claim::new("test", std::time::Duration::from_secs(60))).await.unwrap().remove(0);
+        let failure = Failure { reason: Reason::permanent("digest-mismatch", "it is broken"), retry: Retry::Never };
+        kit.store.fail(job.lease, failure, Vec::new()).await.unwrap();
+    }
+    let dead = async || {
+        let jobs = kit.store.jobs(&JobFilter::dead(), &Page::default()).await.unwrap().items;
+        jobs.into_iter().map(|job| (job.work.repository().registry.clone(), job.id)).collect::<Vec<_>>()
+    };
+    let [(theirs, their_job), (mine, my_job)] = &dead().await[..] else { panic!("two dead letters") };
+    assert_eq!((theirs.as_str(), mine.as_str()), ("other.test", "registry.test"));
+
+    let token = kit.token(Role::Editor, &["main"]).await;
+    let retry = async |job: &dyn std::fmt::Display| {
+        kit.ask("POST", &format!("/v1/failures/{job}/retry"), Some(&token), None).await.status
+    };
+    assert_eq!(retry(their_job).await, StatusCode::NOT_FOUND, "it does not even learn that there is one");
+    assert_eq!(retry(&"99999").await, StatusCode::NOT_FOUND);
+    assert_eq!(dead().await.len(), 2);
+    assert_eq!(retry(my_job).await, StatusCode::ACCEPTED);
+    let queued = JobFilter { job: Some(*my_job), state: Some(JobState::Queued), registry: None };
+    assert_eq!(kit.store.jobs(&queued, &Page::default()).await.unwrap().items.len(), 1);
+    assert_eq!(dead().await.len(), 1);
+    let log = kit.ask("GET", "/v1/audit?action=job.retry", Some(&admin), None).await.json();
+    assert_eq!(log["items"].as_array().unwrap().len(), 1, "{log}");
+    let viewer = kit.token(Role::Viewer, &["main"]).await;
+    let path = format!("/v1/failures/{my_job}/retry");
+    assert_eq!(kit.ask("POST", &path, Some(&viewer), None).await.status, StatusCode::FORBIDDEN);
 }
 
 #[tokio::test]

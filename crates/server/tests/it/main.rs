@@ -7,5 +7,6 @@ mod api;
 mod integrations;
 mod kit;
 mod openapi;
+mod setup;
 mod tls;
 mod webhook;

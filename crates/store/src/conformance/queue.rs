@@ -235,6 +235,11 @@ pub(super) async fn jobs_are_listed_in_pages(subject: &Subject) -> Outcome {
     assert_eq!(seen, [":4", ":3", ":2", ":1", ":0"]);
     let none = JobFilter { registry: Some("other.example".to_owned()), ..JobFilter::default() };
     assert_eq!(store.jobs(&none, &Page::default()).await?.items, []);
+    let all = store.jobs(&JobFilter::default(), &Page::default()).await?.items;
+    let one = JobFilter { job: Some(all[2].id), ..JobFilter::default() };
+    assert_eq!(store.jobs(&one, &Page::default()).await?.items, [all[2].clone()]);
+    let other = JobFilter { job: Some(all[2].id), ..none };
+    assert_eq!(store.jobs(&other, &Page::default()).await?.items, []);
     Ok(())
 }
 

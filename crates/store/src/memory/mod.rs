@@ -246,7 +246,8 @@ impl Store for MemoryStore {
 
     async fn jobs(&self, filter: &JobFilter, page: &Page) -> Result<Listing<JobRecord>> {
         let wanted = |row: &JobRow| {
-            filter.state.is_none_or(|state| state == row.life.state)
+            filter.job.is_none_or(|job| job.0 == row.life.id)
+                && filter.state.is_none_or(|state| state == row.life.state)
                 && filter.registry.as_ref().is_none_or(|registry| *registry == row.work.repository().registry)
         };
         newest(&self.state().jobs, page, wanted, job_record)

@@ -12,7 +12,7 @@ use super::access::record;
 use super::connection::Tx;
 use super::sql::{Fields, SqlResult, json};
 use super::{removal, settings};
-use crate::audit::Actor;
+use crate::audit::{Actor, NewAuditEntry};
 use crate::error::{Error, ErrorKind, Result};
 use crate::integration::{
     CREATE, EVENT_NOTED_EVERY, IncludeRemoved, Integration, IntegrationId, IntegrationMove, IntegrationPolicy,
@@ -85,15 +85,9 @@ impl IntegrationStore for SqliteStore {
         actor: &Actor,
     ) -> Result<Integration> {
         let actor = actor.clone();
-        self.write("change policy of integration", move |tx| {
-            Box::pin(async move {
-                let before = live(tx, id).await?;
-                let column = json(&policy)?;
-                let entry = trail::changed(&actor, "policy", &before.name, &before.policy, &policy);
-                set(tx, id, "policy", column).await?;
-                record(tx, entry).await?;
-                live(tx, id).await
-            })
+        self.change("change policy of integration", id, move |before| {
+            let entry = trail::changed(&actor, "policy", &before.name, &before.policy, &policy);
+            Ok((New::Policy(json(&policy)?), entry))
         })
         .await
     }
@@ -105,15 +99,9 @@ impl IntegrationStore for SqliteStore {
         actor: &Actor,
     ) -> Result<Integration> {
         let actor = actor.clone();
-        self.write("change settings of integration", move |tx| {
-            Box::pin(async move {
-                let before = live(tx, id).await?;
-                let column = json(&settings)?;
-                let entry = trail::changed(&actor, "settings", &before.name, &before.settings, &settings);
-                set(tx, id, "settings", column).await?;
-                record(tx, entry).await?;
-                live(tx, id).await
-            })
+        self.change("change settings of integration", id, move |before| {
+            let entry = trail::changed(&actor, "settings", &before.name, &before.settings, &settings);
+            Ok((New::Settings(json(&settings)?), entry))
         })
         .await
     }
@@ -125,23 +113,9 @@ impl IntegrationStore for SqliteStore {
         actor: &Actor,
     ) -> Result<Integration> {
         let actor = actor.clone();
-        self.write("replace credentials of integration", move |tx| {
-            Box::pin(async move {
-                let before = live(tx, id).await?;
-                let revision = raise_revision(tx).await?;
-                let entry = trail::credentials(&actor, &before.name, sealed.is_some());
-                let at = sealed.as_ref().map(|_| tx.now);
-                sqlx::query("UPDATE integrations SET credentials = ?, credentials_at = ?, revision = ? WHERE id = ?")
-                    .bind(sealed)
-                    .bind(at)
-                    .bind(revision)
-                    .bind(id.0)
-                    .execute(tx.connection())
-                    .await
-                    .sql()?;
-                record(tx, entry).await?;
-                live(tx, id).await
-            })
+        self.change("replace credentials of integration", id, move |before| {
+            let entry = trail::credentials(&actor, &before.name, sealed.is_some());
+            Ok((New::Credentials(sealed), entry))
         })
         .await
     }
@@ -228,6 +202,53 @@ impl IntegrationStore for SqliteStore {
             })
             .await
     }
+}
+
+/// What the row of an integration is to hold from now on.
+enum New {
+    Policy(String),
+    Settings(String),
+    Credentials(Option<Vec<u8>>),
+}
+
+impl SqliteStore {
+    /// Changes an integration, and writes down what the change says of itself.
+    async fn change(
+        &self,
+        operation: &'static str,
+        id: IntegrationId,
+        change: impl FnOnce(&Integration) -> Result<(New, NewAuditEntry)> + Send + 'static,
+    ) -> Result<Integration> {
+        self.write(operation, move |tx| {
+            Box::pin(async move {
+                let (new, entry) = change(&live(tx, id).await?)?;
+                replace(tx, id, new).await?;
+                record(tx, entry).await?;
+                live(tx, id).await
+            })
+        })
+        .await
+    }
+}
+
+async fn replace(tx: &mut Tx<'_>, id: IntegrationId, new: New) -> Result<()> {
+    let (now, revision) = (tx.now, raise_revision(tx).await?);
+    let query = match new {
+        New::Policy(policy) => {
+            sqlx::query("UPDATE integrations SET policy = ?, revision = ? WHERE id = ?").bind(policy)
+        }
+        New::Settings(settings) => {
+            sqlx::query("UPDATE integrations SET settings = ?, revision = ? WHERE id = ?").bind(settings)
+        }
+        New::Credentials(sealed) => {
+            let at = sealed.as_ref().map(|_| now);
+            sqlx::query("UPDATE integrations SET credentials = ?, credentials_at = ?, revision = ? WHERE id = ?")
+                .bind(sealed)
+                .bind(at)
+        }
+    };
+    query.bind(revision).bind(id.0).execute(tx.connection()).await.sql()?;
+    Ok(())
 }
 
 async fn create(tx: &mut Tx<'_>, new: NewIntegration, actor: &Actor) -> Result<Integration> {
@@ -415,15 +436,6 @@ pub(super) async fn any(tx: &mut Tx<'_>, id: IntegrationId) -> Result<Integratio
 
 fn missing(id: IntegrationId) -> Error {
     Error::new(ErrorKind::NotFound, "find integration").with_context(id)
-}
-
-async fn set(tx: &mut Tx<'_>, id: IntegrationId, column: &'static str, value: String) -> Result<()> {
-    let revision = raise_revision(tx).await?;
-    let mut query = sqlx::QueryBuilder::<sqlx::Sqlite>::new("UPDATE integrations SET ");
-    query.push(column).push(" = ").push_bind(value);
-    query.push(", revision = ").push_bind(revision).push(" WHERE id = ").push_bind(id.0);
-    query.build().execute(tx.connection()).await.sql()?;
-    Ok(())
 }
 
 /// Says that something has changed; answers the number of the change.

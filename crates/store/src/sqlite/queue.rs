@@ -174,12 +174,16 @@ pub(super) async fn list(
     let rows = sqlx::query(
         "SELECT * FROM jobs
         WHERE (?1 IS NULL OR state = ?1) AND (?2 IS NULL OR registry = ?2) AND (?3 IS NULL OR id < ?3)
+            AND id BETWEEN ?5 AND ?6
         ORDER BY id DESC LIMIT ?4",
     )
     .bind(filter.state.map(JobState::as_str))
     .bind(&filter.registry)
     .bind(after)
     .bind(super::fetch(page))
+    // A range, which is looked up and not searched for.
+    .bind(filter.job.map_or(i64::MIN, |job| job.0))
+    .bind(filter.job.map_or(i64::MAX, |job| job.0))
     .fetch_all(connection)
     .await
     .sql()?;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use supercargo_engine::setup::{Ask, Choice, Filled, Principal, Setup};
+use supercargo_engine::store::NewAuditEntry;
 
 use super::find;
 use super::given::PublicUrlArgs;
@@ -64,7 +65,7 @@ pub(super) fn run(args: &TemplateArgs, environment: &Environment, output: &mut O
     cli::block_on(async {
         let store = crate::data::look(directory.clone()).await?;
         let integration = find(&*store, &args.name).await?;
-        let integrations = crate::integrations::to_change(store, &directory, &args.key, environment)?;
+        let integrations = crate::integrations::to_change(store.clone(), &directory, &args.key, environment)?;
         let integration = match args.public_url.given() {
             Some(url) => integrations.keep_public_url(&args.name, url, &actor(environment)).await?,
             None => integration,
@@ -76,8 +77,11 @@ pub(super) fn run(args: &TemplateArgs, environment: &Environment, output: &mut O
             principal: args.principal.as_ref(),
             ..Setup::of(&integration)?
         };
+        // The registry's side is told the secret of the events.
+        let told = NewAuditEntry::new(&actor(environment), "integration.template", &integration.name);
         if args.apply.is_given() {
             webhook::apply(&args.apply, &setup, &credentials, environment, output).await?;
+            store.record(told).await?;
             return Ok(Exit::Done);
         }
         let chosen = [(args.dead_letter_queue, Choice::DeadLetterQueue), (args.pull_only, Choice::PullOnly)];
@@ -85,6 +89,7 @@ pub(super) fn run(args: &TemplateArgs, environment: &Environment, output: &mut O
         let file = args.write.as_ref().map(|path| path.display().to_string());
         let ask = Ask { form: args.form.as_deref(), choices: &choices, file: file.as_deref() };
         let filled = setup.template(&ask)?;
+        store.record(told).await?;
         print(args, &filled, output)?;
         Ok(Exit::Done)
     })

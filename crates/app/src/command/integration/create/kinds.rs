@@ -2,7 +2,8 @@
 
 use clap::Args;
 use supercargo_engine::registry::RegistryKind;
-use supercargo_engine::setup::{ECR_NAME_LIMIT, EVENTS, NO_EVENTS, Place, QUEUE, TOPICS, external_id, resource};
+use supercargo_engine::setup::{EVENTS, EventWay, NO_EVENTS, Place, QUEUE, prepare_events, prepare_role};
+use supercargo_engine::store::NewIntegration;
 
 use super::{CommonArgs, Draft};
 use crate::flag::{self, Values};
@@ -49,31 +50,20 @@ impl EcrArgs {
             _ => return Err(vec!["name the account and the region, or the registry's host".to_owned()]),
         };
         let mut draft = Draft::new(RegistryKind::Ecr, &host);
-        let mut settings = draft.settings.clone();
-        settings.extend(self.common.parameter.iter().cloned());
-        let Some(place) = Place::of(&draft.host, &settings) else {
-            return Err(vec![format!(
-                "{}: it is not the host of an account's registry, and --parameter account=… and region=… do not say whose it is",
-                draft.host
-            )]);
-        };
-        if self.common.name.len() > ECR_NAME_LIMIT {
-            return Err(vec![format!(
-                "{}: the name has more than {ECR_NAME_LIMIT} characters, and what is made in AWS is called after it",
-                self.common.name
-            )]);
-        }
-        let resource = resource(&self.common.name);
+        // What is made in AWS has names that follow from all of it.
+        let mut new = NewIntegration::new(&self.common.name, draft.kind.as_str(), &draft.host);
+        new.settings.extend(self.common.parameter.iter().cloned());
         if !self.no_role {
-            let role = self.role_arn.clone().unwrap_or_else(|| place.role(&resource));
-            draft.set("role-arn", role);
-            draft.set("external-id", external_id().map_err(|error| vec![error.to_string()])?);
+            new.settings.extend(self.role_arn.iter().map(|role| ("role-arn".to_owned(), role.clone())));
+            prepare_role(&mut new).map_err(|error| vec![error.to_string()])?;
         }
-        match self.events.as_str() {
-            "queue" => draft.set(QUEUE, place.queue(&resource)),
-            NO_EVENTS => draft.set(EVENTS, NO_EVENTS),
-            _ => draft.set(TOPICS, place.topic(&resource)),
-        }
+        let way = match self.events.as_str() {
+            "queue" => EventWay::Queue,
+            NO_EVENTS => EventWay::None,
+            _ => EventWay::ApiDestination,
+        };
+        prepare_events(&mut new, way).map_err(|error| vec![error.to_string()])?;
+        draft.settings = new.settings;
         Ok(draft)
     }
 }
