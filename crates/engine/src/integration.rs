@@ -23,7 +23,7 @@ pub use self::credentials::{Credentials, Login};
 pub use self::enablement::Enablement;
 pub use self::examine::{Examination, Step};
 pub(crate) use self::keeper::Keeper;
-pub use self::machine::{Facts, Signal, next};
+pub use self::machine::{Amiss, Facts, Signal, next};
 pub use self::manage::Integrations;
 pub use self::path::{EventPath, PROBE, PathFinding, TestEvent};
 pub use self::preview::{SelectedTag, SelectionPreview, check_selection};

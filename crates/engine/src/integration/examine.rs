@@ -8,7 +8,7 @@ use supercargo_registry::{Check, Finding, Outcome, Subject, diagnose};
 use supercargo_store::{Integration, IntegrationState, Reason, Store};
 use tokio::time::Instant;
 
-use super::{Connection, EventPath, PathFinding, Signal, TestEvent};
+use super::{Amiss, Connection, EventPath, PathFinding, Signal, TestEvent};
 use crate::failure::chain;
 use crate::{Clock as _, Puller, SystemClock};
 
@@ -96,9 +96,17 @@ impl Examination {
     /// What it means for the integration.
     pub fn signal(&self) -> Signal {
         let failed = self.steps.iter().find(|step| step.outcome == Outcome::Failed.as_str());
-        let Some(step) = failed else { return Signal::TestPassed };
+        let Some(step) = failed else { return Signal::TestPassed { amiss: self.amiss() } };
         let reason = Reason::transient(step.step, step.detail.clone());
         Signal::TestFailed { reason, advice: step.advice.clone() }
+    }
+
+    /// Why no event may come.
+    fn amiss(&self) -> Option<Amiss> {
+        let is_amiss =
+            |step: &&Step| [ENDPOINT, WEBHOOK].contains(&step.step) && step.outcome == Outcome::Warned.as_str();
+        let step = self.steps.iter().find(is_amiss)?;
+        Some(Amiss { what: step.detail.clone(), advice: step.advice.clone() })
     }
 }
 

@@ -307,6 +307,10 @@ async fn what_is_amiss_on_the_way_is_told_and_fails_nothing() {
     port.create(&[("events", "distribution")]).await;
     let examination = port.test().await;
     assert_eq!(outcome(&examination, "webhook"), Some(("warned", "there is no webhook")));
+    let waiting = port.integration().await;
+    assert_eq!(waiting.state, IntegrationState::Pending);
+    assert!(waiting.reason.unwrap().message.ends_with("has not come yet: there is no webhook"), "it says why");
+    assert_eq!(waiting.advice.as_deref(), Some("make one"));
     // Who is refused is not asked once more.
     port.ship.registry.set_away(Some(supercargo_registry::ErrorKind::Unauthorized));
     let examination = port.test().await;
