@@ -1,4 +1,4 @@
-//! Calls of our own, to a server or a product's API that somebody named.
+//! Calls of our own, to a server that somebody named.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,8 +10,6 @@ use crate::{Environment, Error, Result, proxy};
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Bytes of an answer that are read.
-const ANSWER: usize = 1 << 20;
 
 /// A client for `address`: the machine's certificates and proxy, and no redirects. What it is given goes to the address
 /// that was named, and nowhere else.
@@ -33,17 +31,4 @@ pub(crate) fn client(address: &str, environment: &Environment) -> Result<reqwest
         builder = builder.proxy(reqwest::Proxy::all(proxy.expose()).map_err(|error| failed(error.into()))?);
     }
     builder.build().map_err(|error| failed(error.into()))
-}
-
-/// The beginning of an answer.
-pub(crate) async fn text(mut answer: reqwest::Response) -> Result<String, reqwest::Error> {
-    let mut bytes = Vec::new();
-    while let Some(chunk) = answer.chunk().await? {
-        let room = ANSWER - bytes.len();
-        bytes.extend_from_slice(&chunk[..chunk.len().min(room)]);
-        if chunk.len() >= room {
-            break;
-        }
-    }
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }

@@ -4,13 +4,14 @@ use std::fmt;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use http::StatusCode;
 use http::header::CONTENT_TYPE;
 use jiff::Timestamp;
-use reqwest::StatusCode;
 use serde_json::Value;
 use supercargo_engine::events::{Provider, SourceConfig, prove};
 use supercargo_engine::integration::{
-    Credentials as Sealed, EventPath, Login, PROBE, PathFinding, TestEvent, event_providers, public_url, source_config,
+    Credentials as Sealed, EventPath, Login, PROBE, PathFinding, TestEvent, event_providers, public_url,
+    registry_settings, source_config,
 };
 use supercargo_engine::registry::{RegistryKind, Secret};
 use supercargo_engine::setup::{Setup, external_id};
@@ -38,6 +39,8 @@ pub(super) struct MachinePath {
 
 /// A product whose webhooks can be asked about.
 struct Artifactory {
+    /// The way to the registry, which is that to its API.
+    registry: String,
     platform: String,
     /// What the webhook is called that we make.
     key: String,
@@ -61,6 +64,7 @@ impl MachinePath {
         let endpoint = base.map(|base| format!("{}/v1/events/{}/{name}", base.trim_end_matches('/'), provider.name));
         let setup = Setup::new(name, kind, registry, settings);
         let artifactory = (kind == RegistryKind::Artifactory && provider.name == "artifactory").then(|| Artifactory {
+            registry: registry_settings(integration),
             platform: setup.platform(),
             key: setup.resource(),
             login: sealed.api.clone().or_else(|| sealed.registry.clone()),
@@ -163,7 +167,7 @@ impl EventPath for MachinePath {
                 "the integration has no credentials of its own with which Artifactory could be asked for its webhook";
             return Some(TestEvent::NotSent(PathFinding::skipped(told, by_hand())));
         };
-        let asked = match Webhooks::new(&artifactory.platform, login, &self.environment) {
+        let asked = match Webhooks::new(&artifactory.registry, &artifactory.platform, login, &self.environment) {
             Ok(webhooks) => self.ask(artifactory, &webhooks, by_hand()).await,
             Err(error) => Err(error),
         };

@@ -1,20 +1,25 @@
 //! The webhooks of a JFrog platform, by its REST API `event/api/v1/subscriptions`.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
-use reqwest::{Method, RequestBuilder, StatusCode};
+use http::{Method, Request, StatusCode};
 use serde::Deserialize;
 use serde_json::Value;
 use supercargo_engine::integration::Login;
+use supercargo_engine::registry::{Outbound, OutboundConfig, parse_registry};
+use url::Url;
 
 use crate::text::{chain, cut};
-use crate::{Environment, Error, Result, client};
+use crate::{Environment, Error, Result, proxy};
 
 /// Characters of an answer that are told.
 const TOLD: usize = 300;
 
 /// The webhooks of a platform, seen by somebody who may manage them, or may not.
 pub(crate) struct Webhooks {
-    client: reqwest::Client,
+    client: Outbound,
     login: Login,
     address: String,
 }
@@ -43,14 +48,22 @@ struct Wire {
 }
 
 impl Webhooks {
-    /// Those of the platform at `platform`.
+    /// Those of the platform at `platform`, by the way to the registry of these settings: its certificates, its identity,
+    /// its proxy.
     ///
     /// # Errors
     ///
-    /// If the address is none.
-    pub(crate) fn new(platform: &str, login: Login, environment: &Environment) -> Result<Self> {
+    /// If the address is none, or the settings cannot be used.
+    pub(crate) fn new(registry: &str, platform: &str, login: Login, environment: &Environment) -> Result<Self> {
         let address = format!("{platform}/event/api/v1/subscriptions");
-        Ok(Self { client: client::client(&address, environment)?, login, address })
+        let url: Url = address.parse().map_err(|_| Error::usage(vec![format!("{address:?} is no address")]))?;
+        let transport = parse_registry(registry)?.load_files(|path| std::fs::read(path))?.transport;
+        let mut outbound = OutboundConfig::beside(&transport, &url);
+        let port = url.port_or_known_default().unwrap_or_default();
+        if transport.proxy.is_none() && !transport.no_proxy.covers(url.host_str().unwrap_or_default(), port) {
+            outbound.proxy = proxy::of_url(&url, environment);
+        }
+        Ok(Self { client: Outbound::new(&outbound)?, login, address })
     }
 
     /// All that this user may see.
@@ -79,20 +92,24 @@ impl Webhooks {
     }
 
     async fn send(&self, method: Method, rest: &str, body: Option<&str>) -> Result<Answered> {
-        let failed = |error: reqwest::Error| Error::failed("ask Artifactory about its webhooks", error.without_url());
-        let mut request = self.signed(self.client.request(method, format!("{}{rest}", self.address)));
-        if let Some(body) = body {
-            request = request.header(CONTENT_TYPE, "application/json").body(body.to_owned());
+        const OPERATION: &str = "ask Artifactory about its webhooks";
+        let address = format!("{}{rest}", self.address);
+        let mut request = Request::builder().method(method).uri(address).header(AUTHORIZATION, self.authorization());
+        if body.is_some() {
+            request = request.header(CONTENT_TYPE, "application/json");
         }
-        let answer = request.send().await.map_err(failed)?;
-        let status = answer.status();
-        Ok(Answered { status, body: client::text(answer).await.map_err(failed)? })
+        let body = body.map_or_else(Bytes::new, |body| Bytes::copy_from_slice(body.as_bytes()));
+        let request = request.body(body).map_err(|error| Error::failed(OPERATION, error))?;
+        let answer = self.client.send(request).await.map_err(|error| Error::from(error).during(OPERATION))?;
+        Ok(Answered { status: answer.status(), body: String::from_utf8_lossy(answer.body()).into_owned() })
     }
 
-    fn signed(&self, request: RequestBuilder) -> RequestBuilder {
+    fn authorization(&self) -> String {
         match &self.login {
-            Login::Bearer { token } => request.header(AUTHORIZATION, format!("Bearer {}", token.expose())),
-            Login::Basic { username, password } => request.basic_auth(username, Some(password.expose())),
+            Login::Bearer { token } => format!("Bearer {}", token.expose()),
+            Login::Basic { username, password } => {
+                format!("Basic {}", STANDARD.encode(format!("{username}:{}", password.expose())))
+            }
         }
     }
 }

@@ -11,3 +11,4 @@ mod integrations;
 mod kit;
 mod programs;
 mod store;
+mod webhook;

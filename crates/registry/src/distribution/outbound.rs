@@ -12,7 +12,7 @@ use url::Url;
 
 use super::guard::{Forbidden, Guard, GuardedResolver, Resolver, SystemResolver};
 use super::tls;
-use super::transport::{TransportConfig, transport_error};
+use super::transport::{ClientIdentity, TransportConfig, transport_error};
 use crate::secret::{Secret, redacted};
 use crate::{Error, ErrorKind, Result};
 
@@ -23,8 +23,12 @@ pub struct OutboundConfig {
     pub destinations: Destinations,
     /// Speak http where the address says so. Without it only https is spoken.
     pub plain_http: bool,
+    /// Take any certificate. For tests of one's own; who answers is then unknown.
+    pub insecure_skip_verify: bool,
     /// Certificates in PEM form to trust beside the machine's own.
     pub ca_bundle: Option<Bytes>,
+    /// Who we are to a server that asks for a certificate (mutual TLS).
+    pub client_identity: Option<ClientIdentity>,
     /// An HTTP proxy. Names are then resolved by the proxy, out of sight of the check of destinations.
     pub proxy: Option<Secret>,
     /// For a request with its answer, from the connection to the last byte.
@@ -53,11 +57,31 @@ impl Default for OutboundConfig {
         Self {
             destinations: Destinations::default(),
             plain_http: false,
+            insecure_skip_verify: false,
             ca_bundle: None,
+            client_identity: None,
             proxy: None,
             timeout: Duration::from_secs(30),
             answer_size: 64 << 10,
             resolver: Arc::new(SystemResolver),
+        }
+    }
+}
+
+impl OutboundConfig {
+    /// For requests to `url`, an address of the same product and chosen by the same people as the registry that is
+    /// reached by `transport`: by the same certificates and the same proxy, into the same networks, and over http if the
+    /// address says so.
+    pub fn beside(transport: &TransportConfig, url: &Url) -> Self {
+        Self {
+            destinations: Destinations::Private,
+            plain_http: url.scheme() == "http",
+            insecure_skip_verify: transport.insecure_skip_verify,
+            ca_bundle: transport.ca_bundle.clone(),
+            client_identity: transport.client_identity.clone(),
+            proxy: transport.proxy.clone().filter(|_| !transport.no_proxy.covers_url(url)),
+            resolver: Arc::clone(&transport.resolver),
+            ..Self::default()
         }
     }
 }
@@ -91,9 +115,13 @@ impl Outbound {
             builder = builder.no_proxy();
         }
         let guard = Arc::new(Guard::fixed(config.destinations, proxy.as_deref(), Arc::clone(&config.resolver)));
-        let verified = TransportConfig { ca_bundle: config.ca_bundle.clone(), ..TransportConfig::default() };
+        let verified = TransportConfig {
+            insecure_skip_verify: config.insecure_skip_verify,
+            ca_bundle: config.ca_bundle.clone(),
+            ..TransportConfig::default()
+        };
         let http = builder
-            .tls_backend_preconfigured(tls::client_config(&verified, None)?)
+            .tls_backend_preconfigured(tls::client_config(&verified, config.client_identity.as_ref())?)
             .dns_resolver(GuardedResolver(Arc::clone(&guard)))
             .redirect(Policy::none())
             .referer(false)

@@ -11,7 +11,7 @@ use super::find;
 use super::given::PublicUrlArgs;
 use super::open::actor;
 use super::show::tell_next;
-use super::webhook::{self, ApplyArgs};
+use super::webhook::{self, ApplyArgs, Side};
 use crate::command::list::{ListFormat, print_failed};
 use crate::integrations::KeyArgs;
 use crate::watch::args::DataArgs;
@@ -80,7 +80,8 @@ pub(super) fn run(args: &TemplateArgs, environment: &Environment, output: &mut O
         // The registry's side is told the secret of the events.
         let told = NewAuditEntry::new(&actor(environment), "integration.template", &integration.name);
         if args.apply.is_given() {
-            webhook::apply(&args.apply, &setup, &credentials, environment, output).await?;
+            let side = Side { integration: &integration, setup: &setup, credentials: &credentials, environment };
+            webhook::apply(&args.apply, &side, output).await?;
             store.record(told).await?;
             return Ok(Exit::Done);
         }

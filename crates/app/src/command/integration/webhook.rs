@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use reqwest::StatusCode;
-use supercargo_engine::integration::{Credentials, Login};
+use http::StatusCode;
+use supercargo_engine::integration::{Credentials, Login, registry_settings};
 use supercargo_engine::registry::RegistryKind;
 use supercargo_engine::setup::{EventWay, Setup};
+use supercargo_engine::store::Integration;
 
 use super::given::secret;
 use crate::integrations::{Report, Webhooks};
@@ -30,14 +31,17 @@ impl ApplyArgs {
     }
 }
 
+/// The registry's side of an integration.
+pub(super) struct Side<'a> {
+    pub(super) integration: &'a Integration,
+    pub(super) setup: &'a Setup<'a>,
+    pub(super) credentials: &'a Credentials,
+    pub(super) environment: &'a Environment,
+}
+
 /// Makes the webhook, or changes the one that is there, and has Artifactory send a test event.
-pub(super) async fn apply(
-    args: &ApplyArgs,
-    setup: &Setup<'_>,
-    credentials: &Credentials,
-    environment: &Environment,
-    output: &mut Output,
-) -> Result<()> {
+pub(super) async fn apply(args: &ApplyArgs, side: &Side<'_>, output: &mut Output) -> Result<()> {
+    let Side { integration, setup, credentials, environment } = side;
     if setup.kind != RegistryKind::Artifactory || setup.events() != EventWay::Webhook {
         return Err(Error::usage(vec![
             "--apply: only the webhook of an Artifactory can be set up from here".to_owned(),
@@ -54,7 +58,7 @@ pub(super) async fn apply(
     };
     let body = setup.webhook_body()?;
     let (platform, key) = (setup.platform(), setup.resource());
-    let webhooks = Webhooks::new(&platform, login, environment)?;
+    let webhooks = Webhooks::new(&registry_settings(integration), &platform, login, environment)?;
 
     let known = webhooks.find(&key).await?;
     let made = match known.status {
