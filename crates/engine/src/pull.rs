@@ -76,9 +76,9 @@ pub(crate) async fn pull(shared: Arc<Shared>, puller: Arc<Puller>) {
                     Failure::Store(error) => error,
                     Failure::Receive(error) | Failure::Acknowledge(error) => {
                         if puller.integration {
-                            let (since, is_lasting) = (shared.clock.now(), !error.is_retryable());
+                            let (now, is_lasting) = (shared.clock.now(), !error.is_retryable());
                             let message = format!("failed to {}", chain(&error));
-                            let trouble = QueueTrouble { since, is_lasting, message };
+                            let trouble = QueueTrouble { since: now, last: now, is_lasting, message };
                             shared.tracking.queue_failed(&puller.name, trouble);
                         }
                         error

@@ -398,8 +398,9 @@ impl Keeper {
         let trouble = self.shared.tracking.queue(&kept.integration.name).trouble?;
         let away = self.shared.clock.now().duration_since(trouble.since);
         let is_away = Duration::try_from(away).is_ok_and(|away| away >= OUTAGE);
-        // What is wrong with the registry itself comes first.
-        if kept.integration.state == IntegrationState::Error || !(trouble.is_lasting || is_away) {
+        // A test that has passed since knows better; what is wrong with the registry itself comes first.
+        let is_old = trouble.last <= kept.integration.since;
+        if is_old || kept.integration.state == IntegrationState::Error || !(trouble.is_lasting || is_away) {
             return None;
         }
         let reason = Reason::transient(QUEUE, trouble.message);

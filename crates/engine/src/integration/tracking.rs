@@ -57,6 +57,8 @@ pub(crate) struct Asked {
 pub(crate) struct QueueTrouble {
     /// Since when.
     pub(crate) since: Timestamp,
+    /// When it last did not.
+    pub(crate) last: Timestamp,
     /// Somebody has to mend it.
     pub(crate) is_lasting: bool,
     /// Why, for a person to read.
