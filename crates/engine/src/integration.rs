@@ -26,7 +26,7 @@ pub(crate) use self::keeper::Keeper;
 pub use self::machine::{Amiss, Facts, Signal, next};
 pub use self::manage::Integrations;
 pub use self::path::{EventPath, PROBE, PathFinding, TestEvent};
-pub use self::preview::{SelectedTag, SelectionPreview, check_selection};
+pub use self::preview::{SelectedTag, SelectionPreview};
 pub use self::selection::select;
 pub use self::settings::{event_providers, event_sources, public_url, registry_settings, source_config};
 pub(crate) use self::tracking::{Found, QueueTrouble, Tracking};

@@ -88,6 +88,36 @@ async fn statements_are_attached_where_there_is_no_referrers_api() -> Result<()>
     Ok(())
 }
 
+/// A registry that is connected while the watcher runs has its statements by its own password.
+#[tokio::test]
+async fn statements_are_attached_beside_the_images_of_an_integration() -> Result<()> {
+    let first = RegistryServer::builder().without_referrers().start().await?;
+    let second = RegistryServer::builder().with_basic_auth("robot", "hunter2").without_referrers().start().await?;
+    let watcher = Watcher::builder()?
+        .with_arguments(["--registry", &first.host(), "--all-images", "--interval", "1"])
+        .with_arguments(["--sink", "type=referrer"])
+        .start()
+        .await?;
+    watcher.first_pass().await?;
+    let image = base().build();
+    second.push(&image, "team/app", "1.0");
+    let (data, password) = (watcher.data().display().to_string(), watcher.folder().join("password"));
+    std::fs::write(&password, "hunter2")?;
+    let password = password.display().to_string();
+    let (host, login) = (second.host(), ["--user", "robot", "--password-file", &password]);
+    let create = ["integration", "create", "oci", "prod", "--registry", &host, "--enable", "team/app", "--data", &data];
+    let output = supercargo([&create[..], &login].concat()).await?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    watcher.indexed(image.digest(), LIMIT).await?;
+    all_delivered(&watcher).await?;
+    // The list of what refers to the image, where there is no API for it (OCI distribution specification 1.1).
+    let tags = second.tags("team/app");
+    ensure!(tags.contains(&image.digest().replace(':', "-")), "{tags:?}");
+    first.shutdown().await;
+    second.shutdown().await;
+    Ok(())
+}
+
 type Messages = Arc<Mutex<Vec<(HeaderMap, Bytes)>>>;
 
 /// Takes messages; the first ones are refused.

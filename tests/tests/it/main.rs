@@ -21,4 +21,5 @@ mod relay;
 mod senders;
 mod sinks;
 mod templates;
+mod terminal;
 mod trouble;

@@ -12,10 +12,9 @@ use supercargo_store::{
 };
 
 use super::examine::{Ground, examine, subject, unusable};
+use super::preview::check_selection;
 use super::settings::wants_event_secret;
-use super::{
-    Connection, Connector, Credentials, Examination, Facts, Signal, Step, Vault, check_selection, event_providers, next,
-};
+use super::{Connection, Connector, Credentials, Examination, Facts, Signal, Step, Vault, event_providers, next};
 use crate::failure::chain;
 use crate::setup::{PUBLIC_URL, QUEUE};
 use crate::{Error, ErrorKind, Result};

@@ -57,7 +57,7 @@ pub struct SelectedTag {
 /// # Errors
 ///
 /// [`ErrorKind::Configuration`] with every glob and every regular expression that is none.
-pub fn check_selection(selection: &Selection) -> Result<()> {
+pub(super) fn check_selection(selection: &Selection) -> Result<()> {
     let mut problems = Vec::new();
     for (key, globs) in [("include", &selection.include), ("exclude", &selection.exclude)] {
         let bad = globs.iter().filter(|glob| Filter::new(&[glob], &[]).is_err());

@@ -21,19 +21,19 @@ const fn cost(what: &'static str, usd: f64, per: &'static str, text: &'static st
     Cost { what, usd, per, text }
 }
 
-const REST: Cost = cost("rest", 0.0, "month", "all else: nothing");
+const REST: Cost = cost("rest", 0.0, "month", "all else nothing");
 const AWS_EGRESS: Cost =
     cost("egress", 0.09, "GB", "images that are pulled out of the region: about $0.09 per GB, each layer once");
 
 pub(super) const API_DESTINATION: &[Cost] = &[
-    cost("secret", 0.42, "month", "the secret: about $0.42 a month"),
-    cost("api-destination", 0.01, "month", "the API destination: about $0.01 a month at 100 pushes a day"),
+    cost("secret", 0.42, "month", "the secret about $0.42 a month"),
+    cost("api-destination", 0.01, "month", "the API destination about $0.01 a month at 100 pushes a day"),
     REST,
     AWS_EGRESS,
 ];
 
 pub(super) const QUEUE: &[Cost] = &[
-    cost("queue", 0.0, "month", "the queue: nothing up to a million requests a month (asking it takes about 130 000)"),
+    cost("queue", 0.0, "month", "the queue nothing up to a million requests a month (asking it takes about 130 000)"),
     REST,
     AWS_EGRESS,
 ];
@@ -43,9 +43,9 @@ pub(super) const AZURE: &[Cost] = &[
         "subscription",
         0.60,
         "million messages",
-        "the subscription: $0.60 per million messages after the first 100 000 a month",
+        "the subscription $0.60 per million messages after the first 100 000 a month",
     ),
-    cost("rest", 0.0, "month", "topic and token: nothing"),
+    cost("rest", 0.0, "month", "topic and token nothing"),
     cost(
         "egress",
         0.10,
@@ -57,7 +57,7 @@ pub(super) const AZURE: &[Cost] = &[
 /// Price lists of Event Grid (operations) and of Queue Storage (class 1 and 2 operations, locally redundant).
 pub(super) const AZURE_QUEUE: &[Cost] = &[
     AZURE[0],
-    cost("queue", 0.2, "month", "the queue: about $0.20 a month (asking it takes some 520 000 operations)"),
+    cost("queue", 0.2, "month", "the queue about $0.20 a month (asking it takes some 520 000 operations)"),
     AZURE[1],
     AZURE[2],
 ];

@@ -22,20 +22,18 @@ pub fn prepare_events(new: &mut NewIntegration, way: EventWay) -> Result<()> {
     let kind = kind(new)?;
     if !EventWay::of(kind).contains(&way) {
         let known: Vec<String> = EventWay::of(kind).iter().map(ToString::to_string).collect();
-        return Err(wrong(new, format!("events of {kind} come by {}, and not by {way}", known.join(", "))));
+        return Err(wrong(new, &format!("events of {kind} come by {}, and not by {way}", known.join(", "))));
     }
     let mut given = Vec::new();
     match way {
         EventWay::None => given.push((EVENTS, NO_EVENTS.to_owned())),
         EventWay::ApiDestination => given.push((TOPICS, place(new)?.topic(&resource(&new.name)))),
+        // Of a queue that somebody has named, nothing follows.
+        EventWay::Queue if new.settings.contains_key(QUEUE) => {}
         // A storage account has a name that nobody else's in the world has: none follows from the registry's.
         EventWay::Queue if kind == RegistryKind::Acr => {
-            if !new.settings.contains_key(QUEUE) {
-                let told =
-                    format!("name the queue of Azure Storage: {QUEUE}=https://ACCOUNT.queue.core.windows.net/QUEUE");
-                return Err(wrong(new, told));
-            }
-            given.push((EVENTS, provider(kind).to_owned()));
+            let told = format!("name the queue of Azure Storage: {QUEUE}=https://ACCOUNT.queue.core.windows.net/QUEUE");
+            return Err(wrong(new, &told));
         }
         EventWay::Queue => given.push((QUEUE, place(new)?.queue(&resource(&new.name)))),
         EventWay::EventGrid | EventWay::Webhook => given.push((EVENTS, provider(kind).to_owned())),
@@ -63,7 +61,7 @@ pub fn prepare_role(new: &mut NewIntegration) -> Result<()> {
     if new.name.len() > ECR_NAME_LIMIT {
         let told =
             format!("the name has more than {ECR_NAME_LIMIT} characters, and what is made in AWS is called after it");
-        return Err(wrong(new, told));
+        return Err(wrong(new, &told));
     }
     new.settings.entry(ROLE.to_owned()).or_insert(role);
     if !new.settings.contains_key(EXTERNAL_ID) {
@@ -74,7 +72,7 @@ pub fn prepare_role(new: &mut NewIntegration) -> Result<()> {
 
 fn kind(new: &NewIntegration) -> Result<RegistryKind> {
     let known = RegistryKind::ALL.into_iter().find(|kind| kind.as_str() == new.kind);
-    known.ok_or_else(|| wrong(new, format!("there is no kind {:?}", new.kind)))
+    known.ok_or_else(|| wrong(new, &format!("there is no kind {:?}", new.kind)))
 }
 
 fn place(new: &NewIntegration) -> Result<Place> {
@@ -82,11 +80,11 @@ fn place(new: &NewIntegration) -> Result<Place> {
     place.ok_or_else(|| {
         let told =
             "it is not the host of an account's registry, and the settings account and region do not say whose it is";
-        wrong(new, format!("{}: {told}", new.registry))
+        wrong(new, &format!("{}: {told}", new.registry))
     })
 }
 
-fn wrong(new: &NewIntegration, told: String) -> Error {
+fn wrong(new: &NewIntegration, told: &str) -> Error {
     Error::new(ErrorKind::Configuration, format!("set up {}: {told}", new.name))
 }
 
@@ -120,7 +118,7 @@ mod tests {
             check(kind, "a.test", EventWay::None, &[(EVENTS, "none")]);
         }
         for (kind, way) in
-            [("acr", EventWay::Queue), ("oci", EventWay::EventGrid), ("ecr", EventWay::Queue), ("x", EventWay::None)]
+            [("oci", EventWay::Queue), ("oci", EventWay::EventGrid), ("ecr", EventWay::Queue), ("x", EventWay::None)]
         {
             let error = prepared(kind, "a.test", way).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Configuration, "{kind} {way}: {error}");
@@ -130,6 +128,10 @@ mod tests {
     #[test]
     fn what_is_set_stays() {
         let mut new = NewIntegration::new("prod", "ecr", "123456789012.dkr.ecr.eu-west-1.amazonaws.com");
+        let own = "https://sqs.eu-west-1.amazonaws.com/123456789012/own";
+        new.settings.insert(QUEUE.to_owned(), own.to_owned());
+        prepare_events(&mut new, EventWay::Queue).unwrap();
+        assert_eq!(new.settings[QUEUE], own);
         new.settings.insert(ROLE.to_owned(), "arn:aws:iam::123456789012:role/own".to_owned());
         prepare_role(&mut new).unwrap();
         assert_eq!(new.settings[ROLE], "arn:aws:iam::123456789012:role/own");
@@ -140,9 +142,10 @@ mod tests {
         assert!(prepare_role(&mut new).unwrap_err().to_string().contains("characters"));
 
         let mut new = NewIntegration::new("prod", "acr", "contoso.azurecr.io");
+        assert!(prepare_events(&mut new, EventWay::Queue).unwrap_err().to_string().contains("events-queue=https://"));
         let queue = "https://contoso.queue.core.windows.net/registry-events";
         new.settings.insert(QUEUE.to_owned(), queue.to_owned());
         prepare_events(&mut new, EventWay::Queue).unwrap();
-        assert_eq!((new.settings[EVENTS].as_str(), new.settings[QUEUE].as_str()), ("event-grid", queue));
+        assert_eq!(new.settings[QUEUE], queue);
     }
 }

@@ -3,13 +3,13 @@
 use axum::Json;
 use axum::extract::{Path, State};
 use serde::{Deserialize, Serialize};
-use supercargo_engine::integration::check_selection;
 use supercargo_engine::setup::Remnant;
 use supercargo_engine::store::{
     IncludeRemoved, Integration, IntegrationMove, IntegrationPolicy, IntegrationState, Removal, RemovedData,
 };
 use utoipa::{IntoParams, ToSchema};
 
+use super::connections::integrations;
 use super::setup::remains_of;
 use super::view::IntegrationView;
 use crate::access::Caller;
@@ -107,9 +107,8 @@ pub(crate) async fn set_policy(
     Path(name): Path<String>,
     Body(policy): Body<IntegrationPolicy>,
 ) -> Result<Json<IntegrationView>, Problem> {
-    let integration = find(&shared, &caller, &name).await?;
-    check_selection(&policy.selection)?;
-    Ok(Json(shared.store.set_integration_policy(integration.id, policy, &caller.actor).await?.into()))
+    find(&shared, &caller, &name).await?;
+    Ok(Json(integrations(&shared)?.replace_policy(&name, policy, &caller.actor).await?.into()))
 }
 
 #[derive(Deserialize, IntoParams)]

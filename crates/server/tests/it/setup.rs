@@ -125,7 +125,7 @@ async fn what_cannot_be_set_up_is_refused() {
             "registry",
         ),
         (json!({"name": "a", "kind": "ecr", "registry": "a.test", "set_up": "queue"}), "account"),
-        (json!({"name": "a", "kind": "acr", "registry": "a.azurecr.io", "set_up": "queue"}), "event-grid"),
+        (json!({"name": "a", "kind": "oci", "registry": "a.test", "set_up": "queue"}), "webhook"),
         (
             json!({"name": "a", "kind": "oci", "registry": "a.test", "policy": {"selection": {"include": ["["]}}}),
             "glob",
