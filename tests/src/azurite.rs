@@ -1,4 +1,4 @@
-//! The queues of Azure Storage, as Microsoft's emulator has them.
+//! Azure Storage, as Microsoft's emulator has it.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,11 +9,35 @@ use anyhow::{Context as _, Result};
 use crate::{Sender, Service, eventually, free_port, node_program, openssl, run_python};
 
 const PATIENCE: Duration = Duration::from_secs(60);
-const ACCOUNT: &str = "supercargo";
 /// Known to nobody's emulator but this.
+const ACCOUNT: &str = "supercargo";
 const KEY: &str = "dGhlIGtleSBvZiBhbiBhY2NvdW50IHRoYXQgaXMgb25seSBmb3IgdGVzdHMh";
 
-/// Azurite, Microsoft's emulator of Azure Storage, with its queue service.
+/// A service of Azure Storage, which the emulator has a program for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Store {
+    Queues,
+    Blobs,
+}
+
+impl Store {
+    fn program(self) -> &'static str {
+        match self {
+            Self::Queues => "azurite-queue",
+            Self::Blobs => "azurite-blob",
+        }
+    }
+
+    /// What its options begin with.
+    fn prefix(self) -> &'static str {
+        match self {
+            Self::Queues => "--queue",
+            Self::Blobs => "--blob",
+        }
+    }
+}
+
+/// Azurite, Microsoft's emulator of Azure Storage, with its queues or its blobs.
 #[derive(Debug)]
 pub struct Azurite {
     url: String,
@@ -22,32 +46,45 @@ pub struct Azurite {
 }
 
 impl Azurite {
-    /// Starts it with http, where the account's key and signatures made with it are good. Its files are in `folder`.
+    /// The name and the key of its one account.
+    pub const ACCOUNT: (&'static str, &'static str) = (ACCOUNT, KEY);
+
+    /// Starts queues with http, where the account's key and signatures made with it are good. Its files are in `folder`.
     ///
     /// # Errors
     ///
     /// If it does not start.
     pub async fn start(folder: &Path) -> Result<Self> {
-        Self::launch(folder, None).await
+        Self::launch(Store::Queues, folder, None).await
     }
 
-    /// Starts it with https, where tokens of Microsoft Entra are good as well. It looks at who issued them, for what,
-    /// and when they end, and not at their signature.
+    /// Starts queues with https, where tokens of Microsoft Entra are good as well. It looks at who issued them, for
+    /// what, and when they end, and not at their signature.
     ///
     /// # Errors
     ///
     /// If it does not start.
     pub async fn start_with_tokens(folder: &Path) -> Result<Self> {
         let certificate = Certificate::make(folder).await?;
-        Self::launch(folder, Some(certificate)).await
+        Self::launch(Store::Queues, folder, Some(certificate)).await
     }
 
-    async fn launch(folder: &Path, certificate: Option<Certificate>) -> Result<Self> {
-        let port = free_port();
-        let mut command = Command::new(node_program("azurite-queue").await?);
+    /// Starts blobs with http.
+    ///
+    /// # Errors
+    ///
+    /// If it does not start.
+    pub async fn start_blobs(folder: &Path) -> Result<Self> {
+        Self::launch(Store::Blobs, folder, None).await
+    }
+
+    async fn launch(store: Store, folder: &Path, certificate: Option<Certificate>) -> Result<Self> {
+        let (port, prefix) = (free_port(), store.prefix());
+        let mut command = Command::new(node_program(store.program()).await?);
         command
-            .args(["--silent", "--disableTelemetry", "--skipApiVersionCheck", "--queueHost", "127.0.0.1"])
-            .args(["--queuePort", &port.to_string(), "--location"])
+            .args(["--silent", "--disableTelemetry", "--skipApiVersionCheck"])
+            .args([format!("{prefix}Host"), "127.0.0.1".to_owned(), format!("{prefix}Port"), port.to_string()])
+            .arg("--location")
             .arg(folder.join("azurite"))
             .env("AZURITE_ACCOUNTS", format!("{ACCOUNT}:{KEY}"));
         if let Some(Certificate { pem, key, .. }) = &certificate {
@@ -65,12 +102,17 @@ impl Azurite {
         Ok(Self { url: format!("{scheme}://{address}/{ACCOUNT}"), authority, _service: service })
     }
 
+    /// The address of its service, with the account.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
     /// The address of a queue.
     pub fn queue_url(&self, queue: &str) -> String {
         format!("{}/{queue}", self.url)
     }
 
-    /// What whoever holds the account's key has.
+    /// What whoever holds the account's key has, for queues.
     pub fn connection_string(&self) -> String {
         let scheme = if self.authority.is_some() { "https" } else { "http" };
         format!("DefaultEndpointsProtocol={scheme};AccountName={ACCOUNT};AccountKey={KEY};QueueEndpoint={};", self.url)
@@ -104,6 +146,18 @@ impl Azurite {
         let connection = self.connection_string();
         let all = [&[connection.as_str(), queue, &authority], arguments].concat();
         run_python(&format!("{head}{program}"), &all).await
+    }
+
+    /// Runs a Python program with Microsoft's own client of a container of blobs, `container`.
+    ///
+    /// # Errors
+    ///
+    /// What the program complains of.
+    pub async fn run_on_blobs(&self, container: &str, program: &str) -> Result<String> {
+        let head = "import base64, json, sys\n\
+            from azure.storage.blob import ContainerClient\n\
+            container = ContainerClient(sys.argv[1], sys.argv[2], credential=sys.argv[3])\n";
+        run_python(&format!("{head}{program}"), &[&self.url, container, KEY]).await
     }
 }
 

@@ -11,7 +11,6 @@ mod doctor;
 mod enroll;
 mod events;
 mod generator;
-mod http;
 mod images;
 mod index;
 mod integration;

@@ -3,6 +3,8 @@
 mod absent;
 mod connector;
 mod key;
+mod path;
+mod webhooks;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -14,7 +16,11 @@ use supercargo_engine::store::Store;
 use self::absent::Lenient;
 pub(crate) use self::absent::has_adapter;
 use self::connector::MachineConnector;
+pub(crate) use self::webhooks::{Report, Webhooks};
 use crate::{Environment, Error, Result};
+
+/// The variable with the address at which registries reach this installation's server.
+pub(crate) const PUBLIC_URL: &str = "SUPERCARGO_PUBLIC_URL";
 
 /// Where the key is.
 #[derive(Args, Clone, Debug, Default)]

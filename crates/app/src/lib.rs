@@ -18,6 +18,7 @@
 //! This is the only crate that reads the environment and files of its own accord.
 
 mod cli;
+mod client;
 mod command;
 mod config;
 mod credentials;
@@ -29,6 +30,7 @@ mod flag;
 mod integrations;
 mod output;
 mod proxy;
+mod queue;
 mod secrets;
 mod service;
 mod settings;

@@ -1,7 +1,6 @@
 //! Store, engine and server, put together and run.
 
 mod endpoint;
-mod queue;
 mod sources;
 #[cfg(test)]
 mod tests;
@@ -19,7 +18,6 @@ use supercargo_server::{Access, EventSource, Metrics, Server, Socket, Tls, Token
 use tokio::net::TcpListener;
 
 pub(crate) use self::endpoint::{EndpointPlan, ProductPort, Surroundings, TlsFiles};
-use self::queue::with_queue;
 pub(crate) use self::sources::SourcePlan;
 use crate::data::{self, OwnedStore};
 use crate::integrations::{self, KeyArgs};
@@ -111,7 +109,13 @@ impl Service {
         };
         let owned = data::own(plan.data).await?;
         let store: Arc<dyn Store> = owned.store.clone();
-        let integrations = integrations::of(Arc::clone(&store), owned.directory.path(), &plan.key, &plan.environment)?;
+        let public_url = plan.endpoint.as_ref().and_then(|endpoint| endpoint.public_url.as_ref());
+        let environment = match public_url {
+            // The flag counts for the connections of integrations as the variable does.
+            Some(url) => plan.environment.clone().with(integrations::PUBLIC_URL, url),
+            None => plan.environment.clone(),
+        };
+        let integrations = integrations::of(Arc::clone(&store), owned.directory.path(), &plan.key, &environment)?;
         let metrics = Metrics::default();
         let counted = metrics.clone();
         let indexer =
@@ -127,7 +131,9 @@ impl Service {
             builder = builder.with_route(route);
         }
         for source in plan.endpoint.iter().flat_map(|endpoint| &endpoint.sources) {
-            builder = with_queue(builder, source)?;
+            if let Some(puller) = source.puller()? {
+                builder = builder.with_puller(puller);
+            }
         }
         let engine = builder.build().map_err(|error| Error::failed("set up the engine", error))?;
         let needs_token = plan.endpoint.as_ref().is_some_and(|endpoint| endpoint.token.is_none())

@@ -8,7 +8,7 @@ mod sample;
 
 use std::sync::Arc;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use jiff::SignedDuration;
 use supercargo_events::{Action, Answer, Reception, RegistryEvent, Request, Source, Verdict};
 use supercargo_registry::Repository;
@@ -24,12 +24,15 @@ use self::plan::plan;
 use self::record::{Kept, batch_key, body_key};
 use self::sample::Sampler;
 use crate::failure::chain;
+use crate::integration::PROBE;
 use crate::shared::Shared;
 use crate::{Error, ErrorKind, Progress, Result};
 
 /// One of what is ignored is kept in this time, for each source and reason: pulls and layer uploads outnumber pushes
 /// by far, and yet somebody may ask what became of them.
 const SAMPLES: SignedDuration = SignedDuration::from_mins(10);
+/// Bytes of the value that a probe gets back.
+const PROBE_LIMIT: usize = 64;
 /// A sender without the secret repeats itself for ever; the log says so once in this time.
 const COMPLAINTS: SignedDuration = SignedDuration::from_mins(1);
 
@@ -73,7 +76,7 @@ pub struct Received {
     /// What to tell the sender.
     pub answer: Answer,
     /// What it was, in a word from a closed set: `events`, `setup`, `handshake`, `confirm`, `ignored`, `malformed`,
-    /// `rejected`, `needs` if a document that decides could not be had, or `unavailable` if it could not be stored.
+    /// `rejected`, `probe` if somebody here wanted to know whether the endpoint is reached, `needs` if a document that decides could not be had, or `unavailable` if it could not be stored.
     pub outcome: &'static str,
     /// What was stored.
     pub receipt: Receipt,
@@ -92,6 +95,16 @@ pub struct Replayed {
     pub receipt: Receipt,
 }
 
+/// A probe is told whether it proves itself, and that it came to the right place.
+fn answer_probe(reception: Reception, value: HeaderValue) -> Received {
+    let answer = match reception.verdict {
+        Verdict::Rejected(_) | Verdict::Needs(_) => reception.answer,
+        _ => Answer::status(StatusCode::NO_CONTENT),
+    };
+    let answer = answer.with_header(HeaderName::from_static(PROBE), value);
+    Received { answer, outcome: "probe", receipt: Receipt::default() }
+}
+
 impl Intake {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
         Self { shared }
@@ -108,6 +121,9 @@ impl Intake {
     pub async fn receive_for(&self, provider: &str, name: &str, request: &Request<'_>) -> Option<Received> {
         let source = self.integration_source(provider, name)?;
         let reception = self.read(name, source.as_ref(), request).await;
+        if let Some(value) = request.headers.get(PROBE).filter(|value| value.len() <= PROBE_LIMIT) {
+            return Some(answer_probe(reception, value.clone()));
+        }
         let received = self.take(name, request, &reception).await;
         if received.outcome != "unavailable" && received.answer.status.is_success() {
             self.heard(name, &reception.verdict);
@@ -223,7 +239,7 @@ impl Intake {
         let headers = HeaderMap::new();
         let method = http::Method::POST;
         let request = Request::new(&method, &headers, body, self.shared.clock.now());
-        let reception = Reception::new(Verdict::Malformed(reason), Answer::status(http::StatusCode::OK));
+        let reception = Reception::new(Verdict::Malformed(reason), Answer::status(StatusCode::OK));
         self.accept(name, &request, &reception).await
     }
 

@@ -10,6 +10,7 @@ use supercargo_events::pull::{Message, PullError, PullSource};
 use tracing::{debug, info, warn};
 
 use crate::failure::chain;
+use crate::integration::QueueTrouble;
 use crate::shared::Shared;
 use crate::{Backoff, Error, ErrorKind, Intake};
 
@@ -38,6 +39,11 @@ impl Puller {
         let (source, queue) = (Arc::clone(&self.source), Arc::clone(&self.queue));
         Self { name: name.to_owned(), source, queue, integration: true }
     }
+
+    /// Whether messages can be had.
+    pub(crate) async fn check(&self) -> Result<(), PullError> {
+        self.queue.check().await
+    }
 }
 
 impl fmt::Debug for Puller {
@@ -49,14 +55,35 @@ impl fmt::Debug for Puller {
 /// Asks the queue for messages for as long as this is not dropped. Dropped at any point it loses nothing: a message
 /// is acknowledged after its commit, and one that comes again is known by its key.
 pub(crate) async fn pull(shared: Arc<Shared>, puller: Arc<Puller>) {
-    let intake = Intake::new(shared);
+    let intake = Intake::new(Arc::clone(&shared));
     let mut failures = 0;
+    // What came is not taken back: that it can be read does not mend that.
+    let mut is_deaf = false;
     info!(source = puller.name, "queue is asked for events");
     loop {
         match round(&intake, &puller).await {
-            Ok(()) => failures = 0,
-            Err(error) => {
+            Ok(round) => {
+                failures = 0;
+                is_deaf &= round == Round::Empty;
+                if puller.integration && !is_deaf {
+                    shared.tracking.queue_works(&puller.name, shared.clock.now());
+                }
+            }
+            Err(failure) => {
                 failures += 1;
+                is_deaf |= matches!(failure, Failure::Acknowledge(_));
+                let error = match failure {
+                    Failure::Store(error) => error,
+                    Failure::Receive(error) | Failure::Acknowledge(error) => {
+                        if puller.integration {
+                            let (now, is_lasting) = (shared.clock.now(), !error.is_retryable());
+                            let message = format!("failed to {}", chain(&error));
+                            let trouble = QueueTrouble { since: now, last: now, is_lasting, message };
+                            shared.tracking.queue_failed(&puller.name, trouble);
+                        }
+                        error
+                    }
+                };
                 let pause = PAUSE.wait(failures);
                 // Once loudly; a queue that stays away fails every minute.
                 if failures == 1 || !error.is_retryable() {
@@ -70,10 +97,24 @@ pub(crate) async fn pull(shared: Arc<Shared>, puller: Arc<Puller>) {
     }
 }
 
-async fn round(intake: &Intake, puller: &Puller) -> Result<(), PullError> {
-    let messages = puller.queue.receive().await?;
+/// What came of asking once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Round {
+    Empty,
+    DealtWith,
+}
+
+/// What went wrong: with the queue, or here.
+enum Failure {
+    Receive(PullError),
+    Store(PullError),
+    Acknowledge(PullError),
+}
+
+async fn round(intake: &Intake, puller: &Puller) -> Result<Round, Failure> {
+    let messages = puller.queue.receive().await.map_err(Failure::Receive)?;
     if messages.is_empty() {
-        return Ok(());
+        return Ok(Round::Empty);
     }
     let (stored, renewed) = holding(puller, &messages, store(intake, puller, &messages)).await;
     let current = renewed.as_deref().unwrap_or(&messages);
@@ -84,13 +125,13 @@ async fn round(intake: &Intake, puller: &Puller) -> Result<(), PullError> {
         debug!(source = puller.name, messages = messages.len() - stored.len(), "messages left in the queue");
     }
     if stored.is_empty() {
-        return Err(PullError::passing("store messages of a queue"));
+        return Err(Failure::Store(PullError::passing("store messages of a queue")));
     }
-    let left = puller.queue.acknowledge(&stored).await?;
+    let left = puller.queue.acknowledge(&stored).await.map_err(Failure::Acknowledge)?;
     if !left.is_empty() {
         debug!(source = puller.name, messages = left.len(), "messages not acknowledged; they come again and are known");
     }
-    Ok(())
+    Ok(Round::DealtWith)
 }
 
 /// Stores the messages; whether each was.
@@ -169,6 +210,10 @@ mod tests {
             self.kept.lock().unwrap().extend(messages.iter().map(|message| message.receipt.clone()));
             let renew = |message: &Message| Message { receipt: format!("{}+", message.receipt), ..message.clone() };
             Ok(messages.iter().map(renew).collect())
+        }
+
+        async fn check(&self) -> Result<(), PullError> {
+            Ok(())
         }
 
         fn visibility(&self) -> Duration {

@@ -36,7 +36,7 @@ mod template;
 
 pub use self::amazon::Place;
 pub use self::cost::Cost;
-pub use self::events::{EVENTS, EventWay, NO_EVENTS, QUEUE, TOPICS};
+pub use self::events::{EVENTS, EventWay, NO_EVENTS, PUBLIC_URL, QUEUE, TOPICS};
 pub use self::filled::{Ask, Filled, Form};
 pub use self::prepare::{prepare_events, prepare_role};
 pub use self::principal::Principal;

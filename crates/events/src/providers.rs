@@ -6,7 +6,7 @@ mod distribution;
 mod docker_hub;
 mod event_grid;
 mod eventbridge;
-mod generic;
+pub(crate) mod generic;
 mod github;
 mod google_artifact_registry;
 mod harbor;
@@ -17,6 +17,7 @@ mod zot;
 
 pub use distribution::DistributionSource;
 
+use crate::prove::Proving;
 use crate::{Error, ErrorKind, Key, Result, Source, SourceConfig};
 
 /// A provider's entry in [`PROVIDERS`].
@@ -32,6 +33,8 @@ pub struct Provider {
     pub keys: &'static [Key],
     /// How its sender is given the secret.
     pub secret: SecretUse,
+    /// What it sends to prove itself.
+    pub(crate) proving: Proving,
     /// The most bytes that one of its deliveries has, by the sender's own documentation.
     pub body_limit: usize,
 }

@@ -39,6 +39,10 @@ pub trait PullSource: fmt::Debug + Send + Sync {
     /// some queues give each another receipt. One that could not be kept is answered as it was.
     async fn extend(&self, messages: &[Message]) -> Result<Vec<Message>, PullError>;
 
+    /// Whether messages can be had, by the very call and with the rights that [`PullSource::receive`] needs; does not
+    /// wait for any. A message that is there stays for everybody, at the latest after a second.
+    async fn check(&self) -> Result<(), PullError>;
+
     /// How long a message that was handed out is nobody else's.
     fn visibility(&self) -> Duration;
 }

@@ -25,6 +25,10 @@ impl Secret {
         self.compare(candidate).into()
     }
 
+    pub(crate) fn text(&self) -> &str {
+        &self.0
+    }
+
     pub(crate) fn as_bytes(&self) -> &[u8] {
         self.0.as_bytes()
     }

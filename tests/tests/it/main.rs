@@ -9,6 +9,7 @@ mod delivery_scout;
 mod dependencies;
 mod ecr;
 mod events;
+mod integration_events;
 mod integrations;
 mod machinery;
 mod object_stores;

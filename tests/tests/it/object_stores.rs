@@ -3,9 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use axum::Router;
@@ -16,14 +14,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use supercargo_testkit::RegistryServer;
-use supercargo_tests::{Api, Moto, Service, Watcher, app, eventually, free_port, node_program, openssl, python};
-use tempfile::TempDir;
+use supercargo_tests::{Api, Azurite, Moto, Watcher, app, openssl};
 use tokio::net::TcpListener;
 
 use crate::delivery::{LIMIT, all_delivered};
-
-/// How long it may take to start on a busy machine.
-const START: Duration = Duration::from_secs(60);
 
 /// Whatever a bucket holds, by its key.
 type Objects = BTreeMap<String, Vec<u8>>;
@@ -102,68 +96,28 @@ client("s3").create_bucket(Bucket="bucket", CreateBucketConfiguration={"Location
     delivered(&sink, &variables, async || objects_of(&moto.boto3(ALL, json!({})).await?)).await
 }
 
-/// The account and the key that everybody's Azurite has (github.com/Azure/Azurite, *Default storage account*).
-const ACCOUNT: &str = "devstoreaccount1";
-const ACCOUNT_KEY: &str = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
-
-/// Microsoft's own stand-in for Azure Blob Storage, and its own client to look into it.
-struct Azurite {
-    // Before the folder that has its log and its data.
-    _service: Service,
-    folder: TempDir,
-    endpoint: String,
-    python: std::path::PathBuf,
-}
-
-impl Azurite {
-    async fn start() -> Result<Self> {
-        let (program, python) = (node_program("azurite-blob").await?, python().await?);
-        let (folder, port) = (tempfile::tempdir()?, free_port());
-        let mut command = Command::new(program);
-        command
-            .args(["--blobHost", "127.0.0.1", "--blobPort", &port.to_string()])
-            .args(["--disableTelemetry", "--skipApiVersionCheck", "--silent", "--location"])
-            .arg(folder.path());
-        let mut service = Service::start("azurite", &mut command, &folder.path().join("log"))?;
-        eventually("azurite listens", START, async || {
-            service.check()?;
-            std::net::TcpStream::connect(("127.0.0.1", port)).context("connect to azurite")
-        })
-        .await?;
-        Ok(Self { _service: service, folder, endpoint: format!("http://127.0.0.1:{port}/{ACCOUNT}"), python })
-    }
-
-    /// Runs a script on the container.
-    async fn run(&self, script: &str) -> Result<Value> {
-        const OPEN: &str = "import base64, json, sys\nfrom azure.storage.blob import ContainerClient\n\
-            endpoint, key = sys.argv[1:3]\ncontainer = ContainerClient(endpoint, 'container', credential=key)\n";
-        let output = tokio::process::Command::new(&self.python)
-            .args(["-c", &format!("{OPEN}{script}"), &self.endpoint, ACCOUNT_KEY])
-            .stderr(Stdio::inherit())
-            .kill_on_drop(true)
-            .output()
-            .await?;
-        ensure!(output.status.success(), "the script failed");
-        serde_json::from_slice(&output.stdout).context("read what the script printed")
-    }
-}
-
 #[tokio::test]
 async fn azure_blob_storage() -> Result<()> {
     const ALL: &str = "read = lambda blob: container.download_blob(blob.name).readall()\n\
         print(json.dumps({blob.name: base64.b64encode(read(blob)).decode() for blob in container.list_blobs()}))";
-    let azurite = Azurite::start().await?;
-    azurite.run("container.create_container()\nprint('{}')").await?;
+    let folder = tempfile::tempdir()?;
+    let azurite = Azurite::start_blobs(folder.path()).await?;
+    azurite.run_on_blobs("container", "container.create_container()").await?;
     // The key is a secret, so it is in a file.
-    let key = azurite.folder.path().join("key");
-    std::fs::write(&key, format!("{ACCOUNT_KEY}\n"))?;
+    let (account, secret) = Azurite::ACCOUNT;
+    let key = folder.path().join("key");
+    std::fs::write(&key, format!("{secret}\n"))?;
     let sink = format!(
-        "type=files,url=az://container/sboms,azure_storage_account_name={ACCOUNT},\
+        "type=files,url=az://container/sboms,azure_storage_account_name={account},\
          azure_storage_account_key-file={},azure_storage_endpoint={},azure_allow_http=true",
         key.display(),
-        azurite.endpoint
+        azurite.url()
     );
-    delivered(&sink, &[], async || objects_of(&azurite.run(ALL).await?)).await
+    let objects = async || {
+        let printed = azurite.run_on_blobs("container", ALL).await?;
+        objects_of(&serde_json::from_str(&printed).context("read what the script printed")?)
+    };
+    delivered(&sink, &[], objects).await
 }
 
 /// As much of Google Cloud Storage's XML API as the sink needs (cloud.google.com/storage/docs/xml-api/reference-methods:

@@ -323,7 +323,14 @@ async fn terraform_modules_name_the_same_resources() -> Result<()> {
         let expected: BTreeSet<String> = expected.iter().chain(&events).map(ToString::to_string).collect();
         assert_eq!(of_module(&Desk::hcl(&file).await?), expected);
     }
-    Ok(())
+    let queue = ["--queue", "https://fabrikam.queue.core.windows.net/registry-events"];
+    let create = ["integration", "create", "acr", "storage", "--registry", "fabrikam.azurecr.io"];
+    desk.run(&[&create[..], &queue].concat()).await?;
+    let module = Desk::hcl(&desk.template("storage", &["--as", "terraform"]).await?).await?;
+    assert!(of_module(&module).contains("azurerm_storage_queue.events"), "{module}");
+    assert!(module.to_string().contains("storage_queue_endpoint"), "{module}");
+    assert!(!module.to_string().contains("webhook_endpoint"), "{module}");
+    balanced(&serde_json::from_slice(&std::fs::read(desk.template("storage", &[]).await?)?)?)
 }
 
 /// Against what Docker's documentation says of its template.

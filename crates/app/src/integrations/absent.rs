@@ -34,24 +34,30 @@ impl Lenient {
         Self { connector }
     }
 
-    fn can_connect(integration: &Integration) -> bool {
+    fn can_connect(&self, integration: &Integration, credentials: &Credentials) -> bool {
         let known = RegistryKind::ALL.into_iter().find(|kind| kind.as_str() == integration.kind);
-        let has_queue = integration.settings.contains_key("events-queue");
-        known.is_none_or(has_adapter) && (!has_queue || cfg!(feature = "sqs"))
+        // What is wrong with a queue is told wherever there are queues.
+        let queue = self.connector.queue(integration, credentials).ok().flatten();
+        known.is_none_or(has_adapter) && queue.is_none_or(|queue| queue.is_in_build())
     }
 }
 
 impl Connector for Lenient {
     fn connect(&self, integration: &Integration, credentials: &Credentials) -> Result<Connection> {
-        if Self::can_connect(integration) {
+        if self.can_connect(integration, credentials) {
             return self.connector.connect(integration, credentials);
         }
         let config = parse_registry(&registry_settings(integration)).map_err(|error| {
             let told = format!("read the settings of {}: {error}", integration.name);
             Error::new(ErrorKind::Configuration, told)
         })?;
+        let queue = self.connector.queue(integration, credentials).map_err(|problems| {
+            let told = format!("read the settings of {}: {}", integration.name, problems.join("; "));
+            Error::new(ErrorKind::Configuration, told)
+        })?;
         let watch = Watch::new(Arc::new(MemoryRegistry::new(config.host.to_string())));
         let sources = event_sources(integration, credentials)?.into_iter().map(Arc::from).collect();
-        Ok(Connection { watch, sources, queue: None })
+        let sources = if queue.is_some() { Vec::new() } else { sources };
+        Ok(Connection { sources, ..Connection::new(watch) })
     }
 }

@@ -1,14 +1,20 @@
 //! From an integration to a registry adapter of this build.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use supercargo_engine::events::Source;
-use supercargo_engine::integration::{Connection, Connector, Credentials as Sealed, event_sources, registry_settings};
+use supercargo_engine::integration::{
+    Connection, Connector, Credentials as Sealed, EventPath, event_providers, event_sources, registry_settings,
+};
 use supercargo_engine::registry::{Repository, parse_registry};
+use supercargo_engine::setup::QUEUE;
 use supercargo_engine::store::Integration;
 use supercargo_engine::{Error, ErrorKind, Puller, Result, Watch, registry};
 
+use super::path::MachinePath;
 use crate::credentials::Credentials;
+use crate::queue::QueuePlan;
 use crate::{Environment, proxy};
 
 /// Connects by the adapters of this build, through this machine's proxies, as whom it is signed in.
@@ -63,46 +69,62 @@ impl Connector for MachineConnector {
             ..Watch::new(adapter)
         };
         let sources = event_sources(integration, sealed)?;
-        match integration.settings.get("events-queue") {
-            None => {
-                let sources = sources.into_iter().map(Arc::from).collect();
-                Ok(Connection { watch, sources, queue: None })
-            }
-            Some(url) => {
-                let queue = queue(integration, url, sources, &operation)?;
-                Ok(Connection { watch, sources: Vec::new(), queue: Some(Arc::new(queue)) })
-            }
-        }
+        let plan = self.queue(integration, sealed).map_err(|problems| configuration(&operation, &problems))?;
+        let Some(plan) = plan else {
+            let path = MachinePath::of(integration, config.kind, sealed, &self.environment)?;
+            let path = path.map(|path| Arc::new(path) as Arc<dyn EventPath>);
+            return Ok(Connection {
+                sources: sources.into_iter().map(Arc::from).collect(),
+                path,
+                ..Connection::new(watch)
+            });
+        };
+        let Ok([source]) = <[Box<dyn Source>; 1]>::try_from(sources) else {
+            let told = format!("{QUEUE}: one sender's events are in it; name that one with events=");
+            return Err(configuration(&operation, &[told]));
+        };
+        let about = |problems: Vec<String>| {
+            let problems: Vec<String> = problems.iter().map(|problem| format!("{QUEUE}: {problem}")).collect();
+            configuration(&operation, &problems)
+        };
+        let queue = Puller::new(integration.name.clone(), source, plan.open().map_err(about)?);
+        Ok(Connection { queue: Some(Arc::new(queue)), ..Connection::new(watch) })
     }
 }
 
-fn queue(integration: &Integration, url: &str, sources: Vec<Box<dyn Source>>, operation: &str) -> Result<Puller> {
-    let Ok([source]) = <[Box<dyn Source>; 1]>::try_from(sources) else {
-        let told = "events-queue: one sender's events are in it; name that one with events=".to_owned();
-        return Err(configuration(operation, &[told]));
-    };
-    #[cfg(feature = "sqs")]
-    {
-        use supercargo_engine::events::pull::{SqsOptions, SqsQueue};
-
-        let mut options = SqsOptions::new(url);
-        options.region = integration.settings.get("events-queue-region").cloned();
-        options.endpoint = integration.settings.get("events-queue-endpoint").cloned();
-        let queue = SqsQueue::new(options)
-            .map_err(|error| Error::new(ErrorKind::Configuration, operation).with_source(error))?;
-        Ok(Puller::new(integration.name.clone(), source, Arc::new(queue)))
-    }
-    #[cfg(not(feature = "sqs"))]
-    {
-        let _ = (source, url, &integration.name);
-        Err(configuration(operation, &["events-queue: queues are not in this build".to_owned()]))
+impl MachineConnector {
+    /// The queue that the integration's events lie in, if its settings name one.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with them.
+    pub(super) fn queue(&self, integration: &Integration, sealed: &Sealed) -> Result<Option<QueuePlan>, Vec<String>> {
+        let given: BTreeMap<&str, &String> =
+            integration.settings.iter().filter_map(|(key, value)| Some((key.strip_prefix(QUEUE)?, value))).collect();
+        let Some(url) = given.get("") else {
+            let stray = given.keys().map(|key| format!("{QUEUE}{key}: there is no {QUEUE}"));
+            let stray: Vec<String> = stray.collect();
+            return if stray.is_empty() { Ok(None) } else { Err(stray) };
+        };
+        let providers = event_providers(&integration.kind, &integration.settings);
+        let provider = providers.map_err(|error| vec![error.to_string()])?.first().map(|provider| provider.name);
+        let mut known = vec![String::new()];
+        let take = |key: &str| {
+            known.push(format!("-{key}"));
+            given.get(format!("-{key}").as_str()).map(|value| (*value).clone())
+        };
+        let mut plan = QueuePlan::read((*url).clone(), provider, take, &self.environment);
+        let unknown = given.keys().filter(|key| !known.iter().any(|one| one == *key));
+        let mut problems: Vec<String> =
+            unknown.map(|key| format!("{QUEUE}{key}: the queue knows no such key")).collect();
+        let secret = sealed.queue.iter().map(|secret| secret.expose().to_owned()).collect();
+        problems.extend(plan.set_secret(secret).err().map(|problem| format!("{QUEUE}: {problem}")));
+        if problems.is_empty() { Ok(Some(plan)) } else { Err(problems) }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
 
     fn integration(kind: &str, registry: &str, settings: &[(&str, &str)]) -> Integration {
@@ -155,5 +177,56 @@ mod tests {
         check("oci", &[("colour", "red"), ("concurrency", "lots")], Err("colour"));
         check("oci", &[("events", "pigeon")], Err("pigeon"));
         check("oci", &[("events-queue", "https://queue.test/1/q")], Err("events-queue"));
+        check("oci", &[("events", "distribution"), ("events-url", "supercargo.test")], Err("events-url"));
+    }
+
+    /// A queue is described as that of a source in the configuration file is.
+    #[test]
+    fn an_integration_has_a_queue_as_its_settings_say() {
+        const SQS: (&str, &str) = ("events-queue", "https://sqs.eu-west-1.amazonaws.com/1/q");
+        const AZURE: (&str, &str) = ("events-queue", "https://acme.queue.core.windows.net/events");
+        let connector = MachineConnector::new(&Environment::default()).unwrap();
+        let check = |kind: &str, settings: &[(&str, &str)], secret: Option<&str>, expected: Result<(), &str>| {
+            let sealed = Sealed { queue: secret.map(Into::into), ..Sealed::default() };
+            let found = connector.queue(&integration(kind, "registry.test", settings), &sealed);
+            match (found.map_err(|problems| problems.join("; ")), expected) {
+                (Ok(Some(_)), Ok(())) => {}
+                (Err(problems), Err(part)) => assert!(problems.contains(part), "{problems}"),
+                (found, _) => panic!("{kind} {settings:?}: {found:?}"),
+            }
+        };
+        check("ecr", &[SQS], None, Ok(()));
+        check("ecr", &[SQS, ("events-queue-region", "eu-west-1")], None, Ok(()));
+        check("ecr", &[SQS], Some("hunter2"), Err("takes no secret"));
+        check("ecr", &[SQS, ("events-queue-tenant", "t")], None, Err("events-queue-tenant"));
+        check("acr", &[AZURE, ("events-queue-identity", "managed")], None, Ok(()));
+        check("acr", &[AZURE], Some("sv=2021&sig=x"), Ok(()));
+        check("acr", &[AZURE, ("events-queue-region", "eu-west-1")], None, Err("events-queue-region"));
+        check("acr", &[("events-queue-region", "eu-west-1")], None, Err("there is no events-queue"));
+        let none = connector.queue(&integration("acr", "registry.test", &[]), &Sealed::default());
+        assert!(none.unwrap().is_none());
+    }
+
+    #[test]
+    #[cfg(all(feature = "sqs", feature = "azure-queue", feature = "acr", feature = "ecr"))]
+    fn queues_are_opened() {
+        let connector = MachineConnector::new(&Environment::default()).unwrap();
+        let check = |kind: &str, host: &str, settings: &[(&str, &str)], secret: &str, expected: Result<(), &str>| {
+            let sealed = Sealed { queue: (!secret.is_empty()).then(|| secret.into()), ..Sealed::default() };
+            match (connector.connect(&integration(kind, host, settings), &sealed), expected) {
+                (Ok(connection), Ok(())) => assert!(connection.queue.is_some() && connection.path.is_none()),
+                (Err(error), Err(part)) => assert!(error.to_string().contains(part), "{error}"),
+                (found, _) => panic!("{kind} {settings:?}: {found:?}"),
+            }
+        };
+        let queue = |url: &'static str| ("events-queue", url);
+        let (ecr, acr) = ("123456789012.dkr.ecr.eu-west-1.amazonaws.com", "acme.azurecr.io");
+        check("ecr", ecr, &[queue("https://sqs.eu-west-1.amazonaws.com/1/q")], "", Ok(()));
+        check("ecr", ecr, &[queue("q")], "", Err("expected its address"));
+        check("acr", acr, &[queue("https://acme.queue.core.windows.net/events")], "sv=2021&sig=x", Ok(()));
+        check("acr", acr, &[queue("https://acme.queue.core.windows.net/events")], "", Ok(()));
+        let both = [queue("https://acme.queue.core.windows.net/events"), ("events-queue-identity", "managed")];
+        check("acr", acr, &both, "sv=2021&sig=x", Err("give one"));
+        check("acr", acr, &[queue("https://acme.queue.core.windows.net/")], "sv=2021&sig=x", Err("expected https"));
     }
 }

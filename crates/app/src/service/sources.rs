@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use http::HeaderName;
+use supercargo_engine::Puller;
 use supercargo_engine::events::{self, PROVIDERS, Provider, Secret, SecretUse, SourceConfig};
 
-use super::queue::QueuePlan;
 use crate::config::Table;
 use crate::flag;
-use crate::{Environment, secrets};
+use crate::queue::QueuePlan;
+use crate::{Environment, Error, secrets};
 
 /// The provider of a source that names none.
 const PROVIDER: &str = "distribution";
@@ -43,6 +44,20 @@ impl SourcePlan {
     /// What the provider thinks of its configuration.
     pub(crate) fn build(&self) -> events::Result<Box<dyn events::Source>> {
         events::build(self.provider.name, self.config.clone())
+    }
+
+    /// What asks its queue, if it has one.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be used, or this build has no such queues.
+    pub(crate) fn puller(&self) -> crate::Result<Option<Puller>> {
+        let Some(plan) = &self.queue else { return Ok(None) };
+        let about = |problem: String| format!("event-source {}: queue: {problem}", self.name);
+        let queue = plan.open().map_err(|problems| Error::usage(problems.into_iter().map(about).collect()))?;
+        let source =
+            self.build().map_err(|error| Error::failed(format!("set up the event source {}", self.name), error))?;
+        Ok(Some(Puller::new(self.name.clone(), source, queue)))
     }
 
     /// The end of its address.

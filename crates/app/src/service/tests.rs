@@ -142,7 +142,7 @@ async fn live(server: &RegistryServer, directory: &std::path::Path, events: &str
         ..NewIntegration::new(NAME, "oci", server.host())
     };
     let secrets = vec![registry::Secret::from(SECRET)];
-    let credentials = Credentials { registry: login("hunter1"), api: None, event_secrets: secrets };
+    let credentials = Credentials { registry: login("hunter1"), event_secrets: secrets, ..Credentials::default() };
     operator.integrations.create(new, credentials, &operator.actor).await.unwrap();
     operator.is_in(IntegrationState::Error).await;
     assert_eq!(operator.integration().await.reason.unwrap().kind, "sign-in");

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use supercargo_events::Source;
 use supercargo_store::Integration;
 
-use super::Credentials;
+use super::{Credentials, EventPath};
 use crate::{Puller, Result, Watch};
 
 /// Makes of an integration what is watched. It knows the registry adapters of the build and what of the machine goes
@@ -29,9 +29,16 @@ pub struct Connection {
     pub sources: Vec<Arc<dyn Source>>,
     /// A queue that is asked for events, if there is one.
     pub queue: Option<Arc<Puller>>,
+    /// How events come here from the registry's side, where they come by themselves and it can be looked at.
+    pub path: Option<Arc<dyn EventPath>>,
 }
 
 impl Connection {
+    /// Nothing but what is watched.
+    pub fn new(watch: Watch) -> Self {
+        Self { watch, sources: Vec::new(), queue: None, path: None }
+    }
+
     /// Whether the registry tells of pushes.
     pub fn has_events(&self) -> bool {
         self.queue.is_some() || !self.sources.is_empty()

@@ -18,6 +18,8 @@ pub struct Credentials {
     pub api: Option<Login>,
     /// What deliveries carry; two while one is replaced, the one that is told first.
     pub event_secrets: Vec<Secret>,
+    /// What the queue of its events is signed in to with, where that takes a secret.
+    pub queue: Option<Secret>,
 }
 
 /// Who we are to a registry.
@@ -56,7 +58,8 @@ impl Login {
 impl Credentials {
     /// Whether there is nothing to keep.
     pub fn is_empty(&self) -> bool {
-        self.registry.is_none() && self.api.is_none() && self.event_secrets.is_empty()
+        let Self { registry, api, event_secrets, queue } = self;
+        registry.is_none() && api.is_none() && event_secrets.is_empty() && queue.is_none()
     }
 
     /// Who we are to the registry, and to its API; `machine` where nothing is said.
@@ -117,6 +120,8 @@ struct Document {
     api: Option<Words>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     event_secrets: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    queue: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -138,6 +143,7 @@ impl Document {
             registry: credentials.registry.as_ref().map(words),
             api: credentials.api.as_ref().map(words),
             event_secrets: credentials.event_secrets.iter().map(|secret| secret.expose().to_owned()).collect(),
+            queue: credentials.queue.as_ref().map(|secret| secret.expose().to_owned()),
         }
     }
 
@@ -150,6 +156,7 @@ impl Document {
             registry: self.registry.map(login),
             api: self.api.map(login),
             event_secrets: self.event_secrets.into_iter().map(Secret::from).collect(),
+            queue: self.queue.map(Secret::from),
         }
     }
 }
@@ -166,6 +173,7 @@ mod tests {
             registry: Some(Login::basic("robot", "hunter2")),
             api: Some(Login::Bearer { token: "hunter3".into() }),
             event_secrets: vec!["hunter4".into()],
+            queue: Some("hunter5".into()),
         };
         let sealed = credentials.seal(&vault, "registry.test").unwrap().expect("there is something to keep");
         assert_eq!(Credentials::open(&vault, &sealed, "registry.test").unwrap(), credentials);

@@ -8,11 +8,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 use supercargo_registry::ErrorKind as RegistryErrorKind;
 use supercargo_store::{
-    Actor, IncludeRemoved, Integration, IntegrationId, IntegrationState, Lane, Presence, RepositoryName, Work,
+    Actor, IncludeRemoved, Integration, IntegrationId, IntegrationState, Lane, Presence, Reason, RepositoryName, Work,
 };
 use tokio::task::{AbortHandle, JoinSet};
 use tracing::{debug, info, warn};
 
+use super::examine::{QUEUE, QUEUE_ADVICE};
 use super::{Connection, Enablement, Examination, Facts, Integrations, Signal, next};
 use crate::failure::chain;
 use crate::pull::pull;
@@ -47,6 +48,8 @@ struct Kept {
     replaced: bool,
     /// The trouble with its registry that a test was last made for.
     tested_for: Option<String>,
+    /// When its queue worked when a test was last made because it works again.
+    queue_tested_for: Option<Timestamp>,
     /// When something last came, be it stored or not.
     last_heard: Option<Timestamp>,
     /// Signals that somebody got in the way of.
@@ -165,6 +168,7 @@ impl Keeper {
             testing: false,
             replaced,
             tested_for: None,
+            queue_tested_for: None,
             last_heard,
             again: Vec::new(),
             integration,
@@ -237,6 +241,7 @@ impl Keeper {
         let Some(kept) = self.kept.get_mut(&id) else { return };
         let name = &kept.integration.name;
         self.shared.tracking.set_sources(name, if connection.queue.is_some() { &[] } else { &connection.sources });
+        self.shared.tracking.begin_queue(name);
         if let Some(queue) = connection.queue {
             let queue = Arc::new(queue.for_integration(name));
             kept.pull = Some(self.pulls.spawn(pull(Arc::clone(&self.shared), queue)));
@@ -331,6 +336,9 @@ impl Keeper {
         for signal in self.polled(id) {
             self.signal(id, signal).await;
         }
+        if let Some(signal) = self.queue_failed(id) {
+            self.signal(id, signal).await;
+        }
         self.test(id);
     }
 
@@ -384,6 +392,21 @@ impl Keeper {
         signals
     }
 
+    /// What its queue shows. A test reads a queue once; this is how it goes all the time.
+    fn queue_failed(&self, id: IntegrationId) -> Option<Signal> {
+        let kept = self.kept.get(&id)?;
+        let trouble = self.shared.tracking.queue(&kept.integration.name).trouble?;
+        let away = self.shared.clock.now().duration_since(trouble.since);
+        let is_away = Duration::try_from(away).is_ok_and(|away| away >= OUTAGE);
+        // A test that has passed since knows better; what is wrong with the registry itself comes first.
+        let is_old = trouble.last <= kept.integration.since;
+        if is_old || kept.integration.state == IntegrationState::Error || !(trouble.is_lasting || is_away) {
+            return None;
+        }
+        let reason = Reason::transient(QUEUE, trouble.message);
+        Some(Signal::TestFailed { reason, advice: Some(QUEUE_ADVICE.to_owned()) })
+    }
+
     /// Tests the connection if there is reason to.
     fn test(&mut self, id: IntegrationId) {
         let Some(kept) = self.kept.get_mut(&id) else { return };
@@ -393,9 +416,14 @@ impl Keeper {
         let is_new = trouble.is_some() && trouble != kept.tested_for && integration.state != IntegrationState::Error;
         let set = integration.credentials.as_ref().map(|sealed| sealed.changed_at);
         let is_untested = integration.tested_at.is_none_or(|at| set.is_some_and(|set| set > at));
-        if !is_new && !is_untested && !kept.replaced {
+        let queue = self.shared.tracking.queue(&integration.name);
+        let shows_queue = integration.state == IntegrationState::Error
+            && integration.reason.as_ref().is_some_and(|reason| reason.kind == QUEUE);
+        let works_again = shows_queue && queue.trouble.is_none() && queue.works > kept.queue_tested_for;
+        if !is_new && !is_untested && !kept.replaced && !works_again {
             return;
         }
+        kept.queue_tested_for = queue.works;
         kept.tested_for = trouble.or(kept.tested_for.take());
         (kept.testing, kept.replaced) = (true, false);
         debug!(integration = integration.name, "connection test begun");

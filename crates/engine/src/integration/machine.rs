@@ -15,6 +15,9 @@ const OVERDUE: &str = "overdue";
 /// … that is being tested.
 const TESTING: &str = "testing";
 
+/// What there is to do while nothing comes.
+const SET_UP_ADVICE: &str = "set up the registry's side: `supercargo integration template NAME` prints what that takes";
+
 /// What a pass over a registry shows as well: reasons of these kinds are over when one has gone through. They are the
 /// words of [`Check`](supercargo_registry::Check), and of what can be wrong before there is anything to check.
 const SHOWN_BY_A_POLL: [&str; 7] = ["name", "connection", "tls", "protocol", "clock", "sign-in", "repositories"];
@@ -79,7 +82,10 @@ pub enum Signal {
     /// The registry's side tells how far its set-up is: a CloudFormation stack, for one.
     SetUpNotice(SetupNotice),
     /// The connection was tested, and works.
-    TestPassed,
+    TestPassed {
+        /// What is amiss on the way of the events, if something is.
+        amiss: Option<Amiss>,
+    },
     /// The connection was tested, and does not work.
     TestFailed {
         /// What does not.
@@ -100,6 +106,15 @@ pub enum Signal {
     Replaced,
 }
 
+/// Something that keeps events from coming, and fails nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Amiss {
+    /// What was found.
+    pub what: String,
+    /// What to do about it.
+    pub advice: Option<String>,
+}
+
 /// What becomes of an integration in `state` of which `facts` are known when `signal` is heard; `None` if nothing does.
 pub fn next(state: State, facts: &Facts, signal: &Signal) -> Option<NewMove> {
     match (state, signal) {
@@ -108,13 +123,15 @@ pub fn next(state: State, facts: &Facts, signal: &Signal) -> Option<NewMove> {
             let step = NewMove::new(State::Error).with_reason(reason.clone()).after_test();
             Some(NewMove { advice: advice.clone(), ..step })
         }
-        (State::Error, Signal::TestPassed) if facts.set_up_failed() && facts.is_waiting() => {
+        (State::Error, Signal::TestPassed { .. }) if facts.set_up_failed() && facts.is_waiting() => {
             Some(facts.stay(State::Error).after_test())
         }
-        (State::Pending | State::Error, Signal::TestPassed) => Some(works(facts).after_test()),
-        (State::Connected | State::Degraded, Signal::TestPassed) => Some(facts.stay(state).after_test()),
+        (State::Pending | State::Error, Signal::TestPassed { amiss }) => {
+            Some(works(facts, amiss.as_ref()).after_test())
+        }
+        (State::Connected | State::Degraded, Signal::TestPassed { .. }) => Some(facts.stay(state).after_test()),
         // A pass signs in and lists, which is what was amiss.
-        (State::Error, Signal::PollWorks) if facts.is_shown_by_a_poll() => Some(works(facts).after_test()),
+        (State::Error, Signal::PollWorks) if facts.is_shown_by_a_poll() => Some(works(facts, None).after_test()),
         (State::Pending, Signal::EventSeen) if facts.is_tested => Some(NewMove::new(State::Connected)),
         (State::Degraded, Signal::EventSeen) => Some(NewMove::new(State::Connected)),
         (State::Error, Signal::EventSeen) if facts.set_up_failed() && facts.is_tested => {
@@ -131,14 +148,18 @@ pub fn next(state: State, facts: &Facts, signal: &Signal) -> Option<NewMove> {
 }
 
 /// The connection works: what is left to wait for?
-fn works(facts: &Facts) -> NewMove {
+fn works(facts: &Facts, amiss: Option<&Amiss>) -> NewMove {
     if !facts.is_waiting() {
         return NewMove::new(State::Connected);
     }
-    let reason = Reason::transient(WAITING, "the connection works; the registry's first event has not come yet");
+    let mut message = "the connection works; the registry's first event has not come yet".to_owned();
+    if let Some(amiss) = amiss {
+        message = format!("{message}: {}", amiss.what);
+    }
+    let advice = amiss.and_then(|amiss| amiss.advice.as_deref());
     NewMove::new(State::Pending)
-        .with_reason(reason)
-        .with_advice("set up the registry's side: `supercargo integration template NAME` prints what that takes")
+        .with_reason(Reason::transient(WAITING, message))
+        .with_advice(advice.unwrap_or(SET_UP_ADVICE))
 }
 
 fn overdue(since: Timestamp) -> NewMove {
@@ -198,7 +219,7 @@ mod tests {
     fn signals() -> Vec<(&'static str, Signal)> {
         let reason = Reason::permanent("sign-in", "401");
         vec![
-            ("a test passes", Signal::TestPassed),
+            ("a test passes", Signal::TestPassed { amiss: None }),
             ("a test fails", Signal::TestFailed { reason, advice: Some("look".to_owned()) }),
             ("an event comes", Signal::EventSeen),
             ("the set-up is in progress", notice(SetupState::InProgress)),
@@ -275,9 +296,13 @@ mod tests {
     #[test]
     fn a_reason_says_what_happened_and_what_to_do() {
         let facts = Facts { has_events: true, ..Facts::default() };
-        let step = next(State::Pending, &facts, &Signal::TestPassed).unwrap();
+        let step = next(State::Pending, &facts, &Signal::TestPassed { amiss: None }).unwrap();
         assert!(step.tested && step.reason.unwrap().message.contains("first event"));
         assert!(step.advice.unwrap().contains("integration template"));
+        let amiss = Amiss { what: "there is no webhook".to_owned(), advice: Some("make one".to_owned()) };
+        let step = next(State::Pending, &facts, &Signal::TestPassed { amiss: Some(amiss) }).unwrap();
+        assert!(step.reason.unwrap().message.ends_with("has not come yet: there is no webhook"));
+        assert_eq!(step.advice.as_deref(), Some("make one"));
 
         let step = next(State::Pending, &facts, &notice(SetupState::Failed)).unwrap();
         assert_eq!(step.reason.unwrap().message, "the set-up `SupercargoECRIntegration` is A_STATUS: because");
@@ -285,7 +310,7 @@ mod tests {
         assert!(step.reason.unwrap().message.contains("1970-01-01T00:00:00Z"));
         // Another test that fails says what is wrong now, and a passed one takes nothing back that it does not show.
         let facts = Facts { reason: Some(Reason::transient("overdue", "since noon")), ..facts };
-        let step = next(State::Degraded, &facts, &Signal::TestPassed).unwrap();
+        let step = next(State::Degraded, &facts, &Signal::TestPassed { amiss: None }).unwrap();
         assert_eq!((step.to, step.reason.unwrap().message.as_str()), (State::Degraded, "since noon"));
     }
 }

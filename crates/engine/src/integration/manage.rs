@@ -11,12 +11,13 @@ use supercargo_store::{
     RepositorySetting, RepositorySettingFilter, Store,
 };
 
-use super::examine::{examine, subject, unusable};
+use super::examine::{Ground, examine, subject, unusable};
 use super::preview::check_selection;
 use super::settings::wants_event_secret;
 use super::{Connection, Connector, Credentials, Examination, Facts, Signal, Step, Vault, event_providers, next};
 use crate::failure::chain;
-use crate::{Clock as _, Error, ErrorKind, Result, SystemClock};
+use crate::setup::{PUBLIC_URL, QUEUE};
+use crate::{Error, ErrorKind, Result};
 
 /// How often a step is tried that others get in the way of.
 const TRIES: usize = 5;
@@ -98,6 +99,25 @@ impl Integrations {
         self.connector.connect(&draft, &credentials)?;
         let replaced = self.store.set_integration_settings(draft.id, settings, actor).await;
         replaced.map_err(|error| Error::store("change the settings of an integration", error))
+    }
+
+    /// Keeps the address at which the registry's side reaches this server, because the registry's side is about to be
+    /// told it: connection tests call it. An integration whose events do not come to an address has no use for it.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Integrations::create`].
+    pub async fn keep_public_url(&self, name: &str, url: &str, actor: &Actor) -> Result<Integration> {
+        let integration = self.find(name).await?;
+        let mut settings = integration.settings.clone();
+        let comes_to_us =
+            !settings.contains_key(QUEUE) && !event_providers(&integration.kind, &integration.settings)?.is_empty();
+        let url = url.trim_end_matches('/');
+        if !comes_to_us || settings.get(PUBLIC_URL).is_some_and(|kept| kept.trim_end_matches('/') == url) {
+            return Ok(integration);
+        }
+        settings.insert(PUBLIC_URL.to_owned(), url.to_owned());
+        self.replace_settings(name, settings, actor).await
     }
 
     /// Replaces what of the registry is wanted.
@@ -217,8 +237,8 @@ impl Integrations {
             let read = listing.items.into_iter().filter(|one| one.tags > 0);
             known.extend(read.map(|one| one.name.repository));
         }
-        let has_events = connection.has_events();
-        Ok(examine(registry, integration, has_events, &subject(&known), SystemClock.now(), tell).await)
+        let store = self.store.as_ref();
+        Ok(examine(&Ground { store, integration, connection, subject: subject(&known) }, tell).await)
     }
 
     /// What a connection that cannot even be made means.

@@ -7,13 +7,25 @@ use supercargo_events::{PROVIDERS, Provider, Secret, SecretUse, Source, SourceCo
 use supercargo_store::Integration;
 
 use super::Credentials;
-use crate::setup::{EVENTS, QUEUE};
+use crate::setup::{EVENTS, PUBLIC_URL, QUEUE};
 use crate::{Error, ErrorKind, Result};
 
 /// What all other settings of events begin with.
 const PREFIX: &str = "events-";
 /// Settings of events that no provider knows.
-const OWN: [&str; 4] = ["queue", "queue-region", "queue-endpoint", "header"];
+const OWN: [&str; 11] = [
+    "url",
+    "header",
+    "queue",
+    "queue-region",
+    "queue-endpoint",
+    "queue-identity",
+    "queue-tenant",
+    "queue-client-id",
+    "queue-certificate-file",
+    "queue-token-file",
+    "queue-authority",
+];
 
 /// The settings that are keys of a `--registry` string, as such a string, the type and the host among them.
 pub fn registry_settings(integration: &Integration) -> String {
@@ -59,10 +71,31 @@ pub fn event_providers(kind: &str, settings: &BTreeMap<String, String>) -> Resul
             problems.push(format!("{PREFIX}{key}: no source of this integration's events knows it"));
         }
     }
+    problems.extend(read_public_url(settings).err());
     if problems.is_empty() {
         return Ok(found);
     }
     Err(Error::new(ErrorKind::Configuration, format!("read the settings of the events: {}", problems.join("; "))))
+}
+
+/// The address at which the registry's side reaches this server, without a slash at its end, if somebody has said it.
+pub fn public_url(settings: &BTreeMap<String, String>) -> Option<String> {
+    read_public_url(settings).ok().flatten()
+}
+
+fn read_public_url(settings: &BTreeMap<String, String>) -> Result<Option<String>, String> {
+    let Some(text) = settings.get(PUBLIC_URL) else { return Ok(None) };
+    let is_usable = |url: &url::Url| {
+        matches!(url.scheme(), "https" | "http")
+            && url.query().is_none()
+            && url.fragment().is_none()
+            && url.username().is_empty()
+            && url.password().is_none()
+    };
+    match text.parse::<url::Url>() {
+        Ok(url) if is_usable(&url) => Ok(Some(text.trim_end_matches('/').to_owned())),
+        _ => Err(format!("{PUBLIC_URL}: expected the server's address, such as https://supercargo.example.com")),
+    }
 }
 
 /// Whether deliveries of the integration carry a secret that is ours to make.
@@ -76,6 +109,26 @@ pub(super) fn wants_event_secret(providers: &[&'static Provider], settings: &BTr
 ///
 /// [`ErrorKind::Configuration`] with what is wrong.
 pub fn event_sources(integration: &Integration, credentials: &Credentials) -> Result<Vec<Box<dyn Source>>> {
+    let build = |provider: &'static Provider| {
+        let config = source_config(integration, credentials, provider)?;
+        supercargo_events::build(provider.name, config).map_err(|error| {
+            let told = format!("set up the events of {}", provider.name);
+            Error::new(ErrorKind::Configuration, told).with_source(error)
+        })
+    };
+    event_providers(&integration.kind, &integration.settings)?.into_iter().map(build).collect()
+}
+
+/// How the events that `provider` sends are read.
+///
+/// # Errors
+///
+/// [`ErrorKind::Configuration`] with what is wrong.
+pub fn source_config(
+    integration: &Integration,
+    credentials: &Credentials,
+    provider: &'static Provider,
+) -> Result<SourceConfig> {
     let settings = &integration.settings;
     let header = match settings.get("events-header").map(|name| (name.parse::<HeaderName>(), name)) {
         None => None,
@@ -85,27 +138,20 @@ pub fn event_sources(integration: &Integration, credentials: &Credentials) -> Re
             return Err(Error::new(ErrorKind::Configuration, told));
         }
     };
-    let queue = settings.contains_key(QUEUE);
-    let build = |provider: &'static Provider| {
-        let mut config = SourceConfig::new([]).with_host(integration.registry.clone());
-        for key in provider.keys {
-            if let Some(value) = settings.get(&format!("{PREFIX}{}", key.name)) {
-                config = config.with_option(key.name, value);
-            }
+    let mut config = SourceConfig::new([]).with_host(integration.registry.clone());
+    for key in provider.keys {
+        if let Some(value) = settings.get(&format!("{PREFIX}{}", key.name)) {
+            config = config.with_option(key.name, value);
         }
-        if queue {
-            // A queue has proven who writes to it.
-            config = config.opened();
-        } else if provider.secret != SecretUse::None {
-            config.secrets = credentials.event_secrets.iter().map(|secret| Secret::new(secret.expose())).collect();
-            config.header.clone_from(&header);
-        }
-        supercargo_events::build(provider.name, config).map_err(|error| {
-            let told = format!("set up the events of {}", provider.name);
-            Error::new(ErrorKind::Configuration, told).with_source(error)
-        })
-    };
-    event_providers(&integration.kind, settings)?.into_iter().map(build).collect()
+    }
+    if settings.contains_key(QUEUE) {
+        // A queue has proven who writes to it.
+        config = config.opened();
+    } else if provider.secret != SecretUse::None {
+        config.secrets = credentials.event_secrets.iter().map(|secret| Secret::new(secret.expose())).collect();
+        config.header = header;
+    }
+    Ok(config)
 }
 
 #[cfg(test)]
@@ -136,5 +182,21 @@ mod tests {
         check("oci", &[("events", "pigeon")], None);
         check("ecr", &[("events-colour", "red")], None);
         check("ecr", &[("events-queue", "https://sqs.eu-west-1.amazonaws.com/1/q")], Some(&["eventbridge"]));
+        check("acr", &[("events-queue-identity", "managed")], Some(&["event-grid"]));
+    }
+
+    #[test]
+    fn where_this_server_is() {
+        let check = |text: &str, expected: Option<&str>| {
+            let settings = settings(&[("events-url", text)]);
+            assert_eq!(public_url(&settings).as_deref(), expected, "{text}");
+            assert_eq!(event_providers("harbor", &settings).is_ok(), expected.is_some(), "{text}");
+        };
+        check("https://supercargo.example.com/", Some("https://supercargo.example.com"));
+        check("http://10.0.0.1:8080/behind", Some("http://10.0.0.1:8080/behind"));
+        for text in ["", "supercargo.example.com", "ftp://a", "https://a?b", "https://u:p@a", "https://a#b"] {
+            check(text, None);
+        }
+        assert_eq!(public_url(&BTreeMap::new()), None);
     }
 }

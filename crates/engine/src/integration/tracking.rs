@@ -21,6 +21,8 @@ struct State {
     heard: HashMap<String, Heard>,
     /// By the registry's name.
     polled: HashMap<String, Polled>,
+    /// By the integration's name.
+    queues: HashMap<String, Asked>,
 }
 
 /// What came by way of events.
@@ -39,6 +41,28 @@ pub(crate) struct Polled {
     pub(crate) works: Option<Timestamp>,
     /// When one last found what had been pushed.
     pub(crate) found: Option<Timestamp>,
+}
+
+/// How asking an integration's queue goes.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Asked {
+    /// When it last went as it should.
+    pub(crate) works: Option<Timestamp>,
+    /// Why it does not, if so.
+    pub(crate) trouble: Option<QueueTrouble>,
+}
+
+/// A queue that does not answer as it should.
+#[derive(Clone, Debug)]
+pub(crate) struct QueueTrouble {
+    /// Since when.
+    pub(crate) since: Timestamp,
+    /// When it last did not.
+    pub(crate) last: Timestamp,
+    /// Somebody has to mend it.
+    pub(crate) is_lasting: bool,
+    /// Why, for a person to read.
+    pub(crate) message: String,
 }
 
 /// Notices of an integration that are kept. A stack tells of itself a few times in its life.
@@ -69,6 +93,7 @@ impl Tracking {
         self.set_sources(name, &[]);
         let mut state = self.lock();
         state.heard.remove(name);
+        state.queues.remove(name);
         state.polled.remove(registry);
     }
 
@@ -88,6 +113,29 @@ impl Tracking {
     /// Takes what was heard since the last time.
     pub(super) fn take_heard(&self, name: &str) -> Heard {
         self.lock().heard.remove(name).unwrap_or_default()
+    }
+
+    /// Another queue is asked for the integration `name`, or none any more.
+    pub(super) fn begin_queue(&self, name: &str) {
+        self.lock().queues.remove(name);
+    }
+
+    /// The queue of the integration `name` was asked, and answered as it should.
+    pub(crate) fn queue_works(&self, name: &str, at: Timestamp) {
+        self.lock().queues.insert(name.to_owned(), Asked { works: Some(at), trouble: None });
+    }
+
+    /// The queue of the integration `name` did not answer as it should.
+    pub(crate) fn queue_failed(&self, name: &str, trouble: QueueTrouble) {
+        let mut state = self.lock();
+        let asked = state.queues.entry(name.to_owned()).or_default();
+        let since = asked.trouble.as_ref().map_or(trouble.since, |before| before.since);
+        asked.trouble = Some(QueueTrouble { since, ..trouble });
+    }
+
+    /// How asking the queue of the integration `name` goes.
+    pub(super) fn queue(&self, name: &str) -> Asked {
+        self.lock().queues.get(name).cloned().unwrap_or_default()
     }
 
     /// A pass over `registry` went through; `found` something that had been pushed.

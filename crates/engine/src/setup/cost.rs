@@ -54,4 +54,12 @@ pub(super) const AZURE: &[Cost] = &[
     ),
 ];
 
+/// Price lists of Event Grid (operations) and of Queue Storage (class 1 and 2 operations, locally redundant).
+pub(super) const AZURE_QUEUE: &[Cost] = &[
+    AZURE[0],
+    cost("queue", 0.2, "month", "the queue about $0.20 a month (asking it takes some 520 000 operations)"),
+    AZURE[1],
+    AZURE[2],
+];
+
 pub(super) const NOTHING: &[Cost] = &[cost("rest", 0.0, "month", "nothing")];

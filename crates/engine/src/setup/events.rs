@@ -14,6 +14,8 @@ pub const NO_EVENTS: &str = "none";
 pub const QUEUE: &str = "events-queue";
 /// Key: the topic that tells of the set-up.
 pub const TOPICS: &str = "events-topics";
+/// Key: the address at which the registry's side reaches the server.
+pub const PUBLIC_URL: &str = "events-url";
 
 /// How an integration hears of what happens in its registry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -22,7 +24,8 @@ pub const TOPICS: &str = "events-topics";
 pub enum EventWay {
     /// Amazon ECR: EventBridge calls this server.
     ApiDestination,
-    /// Amazon ECR: EventBridge fills a queue that this server asks. Nothing has to reach it from outside.
+    /// Amazon ECR and Azure Container Registry: EventBridge or Event Grid fills a queue that this server asks. Nothing has
+    /// to reach it from outside.
     Queue,
     /// Azure Container Registry: Event Grid calls this server.
     EventGrid,
@@ -37,7 +40,7 @@ impl EventWay {
     pub const fn of(kind: RegistryKind) -> &'static [Self] {
         match kind {
             RegistryKind::Ecr => &[Self::ApiDestination, Self::Queue, Self::None],
-            RegistryKind::Acr => &[Self::EventGrid, Self::None],
+            RegistryKind::Acr => &[Self::EventGrid, Self::Queue, Self::None],
             _ => &[Self::Webhook, Self::None],
         }
     }
@@ -64,7 +67,7 @@ impl EventWay {
     pub const fn about(self) -> &'static str {
         match self {
             Self::ApiDestination => "EventBridge calls this server",
-            Self::Queue => "a queue of Amazon SQS that is asked",
+            Self::Queue => "a queue that is asked",
             Self::EventGrid => "Event Grid calls this server",
             Self::Webhook => "the registry calls this server",
             Self::None => "none: the registry is asked again and again",
@@ -112,6 +115,7 @@ mod tests {
         check(RegistryKind::Acr, &[], EventWay::EventGrid);
         check(RegistryKind::Acr, &[(EVENTS, "event-grid")], EventWay::EventGrid);
         check(RegistryKind::Acr, &[(EVENTS, "acr")], EventWay::Webhook);
+        check(RegistryKind::Acr, &[(QUEUE, "https://acme.queue.core.windows.net/events")], EventWay::Queue);
         check(RegistryKind::Harbor, &[], EventWay::Webhook);
         check(RegistryKind::Oci, &[], EventWay::None);
         check(RegistryKind::Oci, &[(EVENTS, "distribution")], EventWay::Webhook);

@@ -30,6 +30,11 @@ pub fn prepare_events(new: &mut NewIntegration, way: EventWay) -> Result<()> {
         EventWay::ApiDestination => given.push((TOPICS, place(new)?.topic(&resource(&new.name)))),
         // Of a queue that somebody has named, nothing follows.
         EventWay::Queue if new.settings.contains_key(QUEUE) => {}
+        // A storage account has a name that nobody else's in the world has: none follows from the registry's.
+        EventWay::Queue if kind == RegistryKind::Acr => {
+            let told = format!("name the queue of Azure Storage: {QUEUE}=https://ACCOUNT.queue.core.windows.net/QUEUE");
+            return Err(wrong(new, &told));
+        }
         EventWay::Queue => given.push((QUEUE, place(new)?.queue(&resource(&new.name)))),
         EventWay::EventGrid | EventWay::Webhook => given.push((EVENTS, provider(kind).to_owned())),
     }
@@ -135,5 +140,12 @@ mod tests {
         assert_eq!((external.len(), &new.settings[EXTERNAL_ID]), (32, &external));
         new.name = "x".repeat(60);
         assert!(prepare_role(&mut new).unwrap_err().to_string().contains("characters"));
+
+        let mut new = NewIntegration::new("prod", "acr", "contoso.azurecr.io");
+        assert!(prepare_events(&mut new, EventWay::Queue).unwrap_err().to_string().contains("events-queue=https://"));
+        let queue = "https://contoso.queue.core.windows.net/registry-events";
+        new.settings.insert(QUEUE.to_owned(), queue.to_owned());
+        prepare_events(&mut new, EventWay::Queue).unwrap();
+        assert_eq!(new.settings[QUEUE], queue);
     }
 }

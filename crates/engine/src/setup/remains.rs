@@ -61,7 +61,7 @@ impl Setup<'_> {
                     format!("the scope map {SCOPE_MAP} of {host}"),
                     format!("az acr scope-map delete --registry {registry} --name {SCOPE_MAP}"),
                 ));
-                if events == EventWay::EventGrid {
+                if matches!(events, EventWay::EventGrid | EventWay::Queue) {
                     all.push(remnant(
                         format!("the event subscription {SUBSCRIPTION} of the topic {TOPIC}"),
                         format!(
@@ -73,6 +73,12 @@ impl Setup<'_> {
                         format!("the system topic {TOPIC}"),
                         format!("az eventgrid system-topic delete --resource-group GROUP --name {TOPIC}"),
                     ));
+                    if let Some((account, queue)) = self.storage() {
+                        all.push(remnant(
+                            format!("the queue {queue} of the storage account {account}, and that account if it has no other use"),
+                            format!("az storage queue delete --account-name {account} --name {queue}"),
+                        ));
+                    }
                 } else if events == EventWay::Webhook {
                     all.push(self.sender());
                 }

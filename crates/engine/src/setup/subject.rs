@@ -7,7 +7,7 @@ use supercargo_store::Integration;
 
 use super::Principal;
 use super::amazon::Place;
-use super::events::{EVENTS, EventWay, provider};
+use super::events::{EVENTS, EventWay, PUBLIC_URL, QUEUE, provider};
 use super::fill::Values;
 use crate::random::hexadecimal;
 use crate::{Error, ErrorKind, Result};
@@ -25,7 +25,7 @@ pub struct Setup<'a> {
     pub settings: &'a BTreeMap<String, String>,
     /// The secret of its events.
     pub secret: Option<&'a str>,
-    /// The address at which the registry's side reaches the server.
+    /// The address at which the registry's side reaches the server; what was said before, if nothing is said.
     pub public_url: Option<&'a str>,
     /// Amazon ECR: who may assume the role; the registry's own account if nobody is named.
     pub principal: Option<&'a Principal>,
@@ -100,8 +100,19 @@ impl<'a> Setup<'a> {
         self.endpoint_of(self.provider())
     }
 
+    /// The address that was said, now or before.
+    pub(super) fn public_url(&self) -> Option<&str> {
+        self.public_url.or_else(|| self.settings.get(PUBLIC_URL).map(String::as_str))
+    }
+
+    /// Azure: the storage account of its queue, and the queue, by the queue's address.
+    pub(super) fn storage(&self) -> Option<(&str, &str)> {
+        let (host, path) = self.settings.get(QUEUE)?.split_once("://")?.1.split_once('/')?;
+        Some((host.split('.').next()?, path.trim_end_matches('/'))).filter(|(_, queue)| !queue.is_empty())
+    }
+
     fn endpoint_of(&self, provider: &str) -> Option<String> {
-        let base = self.public_url?.trim_end_matches('/');
+        let base = self.public_url()?.trim_end_matches('/');
         Some(format!("{base}/v1/events/{provider}/{}", self.name))
     }
 
@@ -129,6 +140,9 @@ impl<'a> Setup<'a> {
         values.extend(self.endpoint_of("sns").map(|endpoint| ("setup-endpoint", endpoint)));
         values.extend(self.webhook().map(|webhook| ("webhook", webhook)));
         values.extend(self.secret.map(|secret| ("secret", secret.to_owned())));
+        if let Some((account, queue)) = self.storage() {
+            values.extend([("storage-account", account.to_owned()), ("queue", queue.to_owned())]);
+        }
         values.extend(self.settings.get("external-id").map(|id| ("external-id", id.clone())));
         if let Some(place) = self.place() {
             let principal = match self.principal.map(|principal| (principal, principal.account())) {

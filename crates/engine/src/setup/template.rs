@@ -43,7 +43,7 @@ pub struct Template {
 }
 
 /// All of them; of those for one product and way, the usual one first.
-const TEMPLATES: [Template; 10] = [
+const TEMPLATES: [Template; 12] = [
     Template {
         name: "cloudformation",
         kind: RegistryKind::Ecr,
@@ -97,6 +97,24 @@ const TEMPLATES: [Template; 10] = [
         file: "main.tf",
         text: include_str!("../../templates/acr/module.tf"),
         costs: cost::AZURE,
+    },
+    Template {
+        name: "arm",
+        kind: RegistryKind::Acr,
+        events: EventWay::Queue,
+        about: "an ARM template; events by queue",
+        file: "supercargo-acr.json",
+        text: include_str!("../../templates/acr/template.json"),
+        costs: cost::AZURE_QUEUE,
+    },
+    Template {
+        name: "terraform",
+        kind: RegistryKind::Acr,
+        events: EventWay::Queue,
+        about: "the same as a Terraform module",
+        file: "main.tf",
+        text: include_str!("../../templates/acr/module.tf"),
+        costs: cost::AZURE_QUEUE,
     },
     Template {
         name: "curl",
@@ -208,6 +226,7 @@ impl Template {
         if !choices.contains(&Choice::PullOnly) {
             options.insert("list");
         }
+        options.insert(if self.events == EventWay::Queue { "queue" } else { "call" });
         fill(self.text, &values, &options).map_err(|problems| unknown(setup, &problems))
     }
 
@@ -219,19 +238,40 @@ impl Template {
              --output tsv | supercargo integration credentials {name} --user {TOKEN} --password-file -",
             setup.registry_name()
         );
+        let deploy = match (self.name, self.kind) {
+            ("arm", _) => vec![format!("az deployment group create --resource-group GROUP --template-file {file}")],
+            ("terraform", RegistryKind::Acr) => {
+                vec!["terraform init".to_owned(), "terraform apply -var resource_group=GROUP".to_owned()]
+            }
+            _ => Vec::new(),
+        };
         match (self.name, self.kind) {
+            (_, RegistryKind::Acr) => {
+                let mut next = Vec::new();
+                if let Some((account, queue)) = setup.storage().filter(|_| self.events == EventWay::Queue) {
+                    next.push(format!(
+                        "az storage account create --resource-group GROUP --name {account} --sku Standard_LRS"
+                    ));
+                    next.extend(deploy);
+                    next.push(password);
+                    // Where supercargo has an identity of Azure's, it needs no secret: docs/deploy/azure-queue.md.
+                    next.push(format!(
+                        "az storage queue generate-sas --name {queue} --account-name {account} --permissions up \
+                         --expiry YYYY-MM-DD --https-only --output tsv | supercargo integration credentials {name} \
+                         --queue-secret-file -"
+                    ));
+                } else {
+                    next.extend(deploy);
+                    next.push(password);
+                }
+                next
+            }
             ("cloudformation", _) => {
                 let region = setup.place().map(|place| place.region).unwrap_or_default();
                 vec![format!(
                     "aws cloudformation deploy --region {region} --stack-name {STACK} --template-file {file} \
                      --capabilities CAPABILITY_NAMED_IAM"
                 )]
-            }
-            ("arm", _) => {
-                vec![format!("az deployment group create --resource-group GROUP --template-file {file}"), password]
-            }
-            ("terraform", RegistryKind::Acr) => {
-                vec!["terraform init".to_owned(), "terraform apply -var resource_group=GROUP".to_owned(), password]
             }
             ("terraform", _) => vec!["terraform init".to_owned(), "terraform apply".to_owned()],
             ("curl", _) => vec![format!("sh {file}")],
@@ -242,7 +282,7 @@ impl Template {
 
 fn unknown(setup: &Setup<'_>, problems: &[String]) -> Error {
     let about = |place: &str| match place {
-        "endpoint" | "setup-endpoint" | "webhook" if setup.public_url.is_none() => {
+        "endpoint" | "setup-endpoint" | "webhook" if setup.public_url().is_none() => {
             "say under which address the registry reaches this server, such as https://supercargo.example.com: \
              --public-url, or public_url in the API"
                 .to_owned()
@@ -279,7 +319,7 @@ mod tests {
     use serde_json::Value;
 
     use super::super::fill::next_place;
-    use super::super::{Ask, EVENTS};
+    use super::super::{Ask, EVENTS, Place, QUEUE, resource};
     use super::*;
 
     fn settings(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
@@ -303,6 +343,7 @@ mod tests {
             ("external-id", "0123456789abcdef"),
             ("api", "https://registry.example.com/artifactory"),
             ("repository", "docker-local, docker-remote"),
+            ("events-queue", "https://acme.queue.core.windows.net/registry-events"),
         ]);
         for template in &TEMPLATES {
             let one = Choice::ALL.map(|choice| vec![choice]);
@@ -341,7 +382,41 @@ mod tests {
     #[test]
     fn choices_are_of_those_that_have_them() {
         let with = |choice: Choice| TEMPLATES.iter().filter(|template| template.has(choice)).count();
-        assert_eq!(Choice::ALL.map(with), [4, 2]);
+        assert_eq!(Choice::ALL.map(with), [4, 4]);
+    }
+
+    /// What the templates make is what the settings ask.
+    #[test]
+    fn queues_are_those_of_the_settings() {
+        let url = "https://acme.queue.core.windows.net/registry-events";
+        let azure = settings(&[(QUEUE, url)]);
+        let filled = setup(RegistryKind::Acr, "contoso.azurecr.io", &azure).template(&Ask::default()).unwrap();
+        let template: Value = serde_json::from_str(&filled.text).unwrap();
+        let parameters = &template["parameters"];
+        assert_eq!(parameters["StorageAccount"]["defaultValue"], "acme");
+        assert_eq!(parameters["QueueName"]["defaultValue"], "registry-events");
+        assert!(parameters["DockerScoutWebhook"].is_null() && !filled.text.contains("00112233"), "{}", filled.text);
+        let of = |sort: &str| {
+            let all = template["resources"].as_array().unwrap();
+            all.iter().find(|resource| resource["type"] == sort).cloned().unwrap_or_default()
+        };
+        // Microsoft.EventGrid systemTopics/eventSubscriptions, StorageQueueEventSubscriptionDestination.
+        let destination = &of("Microsoft.EventGrid/systemTopics/eventSubscriptions")["properties"]["destination"];
+        assert_eq!(destination["endpointType"], "StorageQueue");
+        for property in ["resourceId", "queueName"] {
+            assert!(destination["properties"][property].is_string(), "{destination}");
+        }
+        let queue = of("Microsoft.Storage/storageAccounts/queueServices/queues");
+        assert_eq!(queue["name"], "[concat(parameters('StorageAccount'), '/default/', parameters('QueueName'))]");
+        assert!(filled.next.iter().any(|next| next.contains("--queue-secret-file")), "{:?}", filled.next);
+
+        let host = "123456789012.dkr.ecr.eu-west-1.amazonaws.com";
+        let place = Place::of(host, &BTreeMap::new()).unwrap();
+        let queue = place.queue(&resource("prod.eu"));
+        let amazon = settings(&[("external-id", "0123"), (QUEUE, &queue)]);
+        let filled = setup(RegistryKind::Ecr, host, &amazon).template(&Ask::default()).unwrap();
+        let name = queue.rsplit('/').next().unwrap();
+        assert!(filled.text.contains(&format!("QueueName: {name}\n")), "{}", filled.text);
     }
 
     /// A template speaks of the address of one provider.

@@ -15,12 +15,27 @@ terraform {
   }
 }
 
+#@if call
 variable "webhook" {
   description = "Where supercargo takes the events of Event Grid. The secret is a part of it"
   type        = string
   default     = "@webhook@"
   sensitive   = true
 }
+#@end
+#@if queue
+variable "storage_account" {
+  description = "The storage account of the queue, in the registry's resource group. It has to be there"
+  type        = string
+  default     = "@storage-account@"
+}
+
+variable "queue" {
+  description = "The queue that supercargo asks"
+  type        = string
+  default     = "@queue@"
+}
+#@end
 
 variable "registry_name" {
   description = "The registry: its name, not its host"
@@ -44,6 +59,18 @@ data "azurerm_container_registry" "registry" {
   resource_group_name = var.resource_group
 }
 
+#@if queue
+data "azurerm_storage_account" "storage" {
+  name                = var.storage_account
+  resource_group_name = var.resource_group
+}
+
+resource "azurerm_storage_queue" "events" {
+  name                 = var.queue
+  storage_account_name = data.azurerm_storage_account.storage.name
+}
+
+#@end
 resource "azurerm_eventgrid_system_topic" "docker_scout_repository" {
   name                   = var.system_topic
   location               = data.azurerm_container_registry.registry.location
@@ -57,11 +84,20 @@ resource "azurerm_eventgrid_system_topic_event_subscription" "image_change" {
   system_topic        = azurerm_eventgrid_system_topic.docker_scout_repository.name
   resource_group_name = var.resource_group
 
+#@if call
   webhook_endpoint {
     url                               = var.webhook
     max_events_per_batch              = 1
     preferred_batch_size_in_kilobytes = 64
   }
+#@end
+#@if queue
+  storage_queue_endpoint {
+    storage_account_id                    = data.azurerm_storage_account.storage.id
+    queue_name                            = azurerm_storage_queue.events.name
+    queue_message_time_to_live_in_seconds = 1209600
+  }
+#@end
 
   event_delivery_schema = "EventGridSchema"
   included_event_types = [

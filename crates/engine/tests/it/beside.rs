@@ -26,7 +26,7 @@ impl Connector for Opens {
         let failed = |error| Error::new(ErrorKind::Configuration, "open the registry").with_source(error);
         let config = parse_registry(&registry_settings(integration)).map_err(failed)?;
         let registry = build(&config, credentials.provider(Arc::new(Credential::Anonymous))).map_err(failed)?;
-        Ok(Connection { watch: Watch::new(registry), sources: Vec::new(), queue: None })
+        Ok(Connection::new(Watch::new(registry)))
     }
 }
 

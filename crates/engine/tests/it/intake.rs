@@ -289,6 +289,10 @@ impl PullSource for Queue {
         Ok(messages.to_vec())
     }
 
+    async fn check(&self) -> Result<(), PullError> {
+        Ok(())
+    }
+
     fn visibility(&self) -> Duration {
         Duration::from_secs(30)
     }

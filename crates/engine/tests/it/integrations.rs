@@ -41,7 +41,7 @@ impl Connector for Quay {
             return Err(Error::new(ErrorKind::Configuration, "read the settings: colour is no key"));
         }
         let sources = event_sources(integration, credentials)?.into_iter().map(Arc::from).collect();
-        Ok(Connection { watch: Watch::new(Arc::new(registry)), sources, queue: None })
+        Ok(Connection { sources, ..Connection::new(Watch::new(Arc::new(registry))) })
     }
 }
 

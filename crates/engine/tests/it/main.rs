@@ -4,6 +4,7 @@
 mod beside;
 mod deletes;
 mod delivery;
+mod event_ways;
 mod events;
 mod failures;
 #[cfg(feature = "files")]

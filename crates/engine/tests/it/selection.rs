@@ -17,7 +17,7 @@ impl Connector for Quay {
         let filter: supercargo_engine::RepositoryPredicate =
             Arc::new(|repository| repository.as_str() != "team/hidden");
         let watch = Watch { filter: Some(filter), ..Watch::new(Arc::new(self.0.clone())) };
-        Ok(Connection { watch, sources: Vec::new(), queue: None })
+        Ok(Connection::new(watch))
     }
 }
 

@@ -21,6 +21,7 @@ use crate::auth::{InAddress, SharedSecret};
 use crate::config::Settings;
 use crate::findings::{Findings, Left, Said, body_key, given, ignored, post, short};
 use crate::grammar;
+use crate::prove::Proving;
 use crate::providers::{MEBIBYTE, Provider, SecretUse, USER};
 use crate::{Action, Answer, Key, Reception, RegistryEvent, Request, Result, Source, SourceConfig};
 
@@ -34,6 +35,7 @@ pub(super) const PROVIDER: Provider = Provider {
     build: |config| Ok(Box::new(AcrSource::new(config)?)),
     keys: KEYS,
     secret: SecretUse::Beside,
+    proving: Proving::Header("authorization"),
     body_limit: MEBIBYTE,
 };
 

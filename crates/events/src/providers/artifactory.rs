@@ -23,6 +23,7 @@ use crate::auth::{InAddress, Refusal, SharedSecret};
 use crate::config::Settings;
 use crate::findings::{Findings, Left, Said, given, ignored, malformed, post, short, timed_body_key};
 use crate::layout::{self, Layout};
+use crate::prove::Proving;
 use crate::providers::{MEBIBYTE, Provider, SecretUse};
 use crate::signature::{Scheme, Signature};
 use crate::{Action, Key, Reception, RegistryEvent, Request, Result, Source, SourceConfig};
@@ -47,6 +48,7 @@ pub(super) const PROVIDER: Provider = Provider {
     build: |config| Ok(Box::new(ArtifactorySource::new(config)?)),
     keys: KEYS,
     secret: SecretUse::Beside,
+    proving: Proving::SignedOrHeader(&SCHEME),
     body_limit: MEBIBYTE,
 };
 

@@ -20,6 +20,7 @@ use serde::Deserialize;
 use crate::auth::{InAddress, SharedSecret};
 use crate::config::Settings;
 use crate::findings::{Findings, Left, Said, body_key, given, host_of, ignored, post, short};
+use crate::prove::Proving;
 use crate::providers::{MEBIBYTE, Provider, SecretUse, USER};
 use crate::{Action, Key, Reception, RegistryEvent, Request, Result, Source, SourceConfig};
 
@@ -31,6 +32,7 @@ pub(super) const PROVIDER: Provider = Provider {
     build: DistributionSource::boxed,
     keys: KEYS,
     secret: SecretUse::Beside,
+    proving: Proving::Header("authorization"),
     body_limit: MEBIBYTE,
 };
 

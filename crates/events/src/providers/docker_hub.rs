@@ -19,6 +19,7 @@ use serde_json::Value;
 use crate::auth::{InAddress, SharedSecret};
 use crate::config::Settings;
 use crate::findings::{Findings, Left, Said, given, post, timed_body_key};
+use crate::prove::Proving;
 use crate::providers::{MEBIBYTE, Provider, SecretUse};
 use crate::{Action, Key, Reception, Request, Result, Source, SourceConfig};
 
@@ -32,6 +33,7 @@ pub(super) const PROVIDER: Provider = Provider {
     build: |config| Ok(Box::new(DockerHubSource::new(config)?)),
     keys: KEYS,
     secret: SecretUse::Address,
+    proving: Proving::Query,
     body_limit: MEBIBYTE,
 };
 

@@ -24,6 +24,7 @@ use crate::cloud_event::CloudEvent;
 use crate::config::Settings;
 use crate::findings::{Findings, Left, body_key, given, ignored, post, short};
 use crate::grammar;
+use crate::prove::Proving;
 use crate::providers::acr::Notification;
 use crate::providers::{MEBIBYTE, Provider, SecretUse, USER};
 use crate::token::{Claim, Expected, Tokens};
@@ -46,6 +47,7 @@ pub(super) const PROVIDER: Provider = Provider {
     build: |config| Ok(Box::new(EventGridSource::new(config)?)),
     keys: KEYS,
     secret: SecretUse::Address,
+    proving: Proving::Query,
     // A batch is 1 MiB, and one event may go beyond it.
     body_limit: 2 * MEBIBYTE,
 };

@@ -23,6 +23,7 @@ use crate::cloudformation;
 use crate::config::Settings;
 use crate::findings::{Findings, Left, Said, given, ignored, malformed, post, short};
 use crate::grammar;
+use crate::prove::Proving;
 use crate::providers::sns::Envelope as SnsEnvelope;
 use crate::providers::{MEBIBYTE, Provider, SecretUse, USER};
 use crate::token::{Expected, Tokens};
@@ -43,6 +44,7 @@ pub(super) const PROVIDER: Provider = Provider {
     build: |config| Ok(Box::new(EventBridgeSource::new(config)?)),
     keys: KEYS,
     secret: SecretUse::Beside,
+    proving: Proving::Header("authorization"),
     // CloudTrail's records of pushes carry the manifest twice.
     body_limit: MEBIBYTE,
 };

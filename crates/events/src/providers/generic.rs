@@ -20,6 +20,7 @@ use serde::Deserialize;
 use crate::auth::Refusal;
 use crate::config::Settings;
 use crate::findings::{Findings, Left, Said, checked_host, given, ignored, post, short, timed_body_key};
+use crate::prove::Proving;
 use crate::providers::{MEBIBYTE, Provider, SecretUse};
 use crate::{Action, Key, Reception, RegistryEvent, Request, Result, Secret, Source, SourceConfig, signature};
 
@@ -36,6 +37,7 @@ pub(super) const PROVIDER: Provider = Provider {
     build: |config| Ok(Box::new(GenericSource::new(config)?)),
     keys: KEYS,
     secret: SecretUse::Beside,
+    proving: Proving::StandardWebhooks,
     body_limit: MEBIBYTE,
 };
 
@@ -125,7 +127,7 @@ impl GenericSource {
 }
 
 /// The key that a secret stands for.
-fn key(secret: &Secret) -> Option<hmac::Key> {
+pub(crate) fn key(secret: &Secret) -> Option<hmac::Key> {
     match secret.as_bytes().strip_prefix(b"whsec_") {
         Some(encoded) => STANDARD.decode(encoded).ok().map(|bytes| hmac::Key::new(HMAC_SHA256, &bytes)),
         None => Some(signature::key(HMAC_SHA256, secret)),

@@ -22,6 +22,7 @@ use crate::auth::percent_decoded;
 use crate::config::Settings;
 use crate::findings::{Findings, Left, Said, checked_host, given, ignored, malformed, post, short, timed_body_key};
 use crate::grammar;
+use crate::prove::Proving;
 use crate::providers::{MEBIBYTE, Provider, SecretUse};
 use crate::signature::{Scheme, Signature};
 use crate::{Action, Answer, Key, Reception, RegistryEvent, Request, Result, Source, SourceConfig};
@@ -38,6 +39,7 @@ pub(super) const PROVIDER: Provider = Provider {
     build: |config| Ok(Box::new(GithubSource::new(config)?)),
     keys: KEYS,
     secret: SecretUse::Beside,
+    proving: Proving::Signed(&SCHEME),
     body_limit: 2 * MEBIBYTE,
 };
 

@@ -21,6 +21,7 @@ use serde_json::Value;
 use crate::auth::{InAddress, Refusal, SharedSecret};
 use crate::config::Settings;
 use crate::findings::{Findings, Left, Said, checked_host, given, ignored, malformed, post, short, timed_body_key};
+use crate::prove::Proving;
 use crate::providers::{MEBIBYTE, Provider, SecretUse};
 use crate::token::{Claim, Expected, Tokens};
 use crate::{Action, Document, Key, Reception, RegistryEvent, Request, Result, Source, SourceConfig};
@@ -39,6 +40,7 @@ pub(super) const PROVIDER: Provider = Provider {
     build: |config| Ok(Box::new(GarSource::new(config)?)),
     keys: KEYS,
     secret: SecretUse::None,
+    proving: Proving::Query,
     body_limit: MEBIBYTE,
 };
 

@@ -20,6 +20,7 @@ use serde::Deserialize;
 use crate::config::Settings;
 use crate::findings::{Findings, Left, Said, body_key, given, ignored, malformed, post, short};
 use crate::layout::{self, Layout};
+use crate::prove::Proving;
 use crate::providers::{MEBIBYTE, Provider, SecretUse};
 use crate::signature::{Scheme, Signature};
 use crate::{Action, Key, Reception, RegistryEvent, Request, Result, Source, SourceConfig};
@@ -36,6 +37,7 @@ pub(super) const PROVIDER: Provider = Provider {
     build: |config| Ok(Box::new(NexusSource::new(config)?)),
     keys: KEYS,
     secret: SecretUse::Beside,
+    proving: Proving::Signed(&SCHEME),
     body_limit: MEBIBYTE,
 };
 

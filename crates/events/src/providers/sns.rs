@@ -20,6 +20,7 @@ use crate::auth::{InAddress, Refusal, SharedSecret};
 use crate::certificate::{Certificate, Hash};
 use crate::config::Settings;
 use crate::findings::{Findings, Left, post, short};
+use crate::prove::Proving;
 use crate::providers::{MEBIBYTE, Provider, SecretUse, USER, eventbridge};
 use crate::shelf::Shelf;
 use crate::{Answer, Document, DocumentKind, Key, Reception, Request, Result, Source, SourceConfig, Verdict};
@@ -35,6 +36,7 @@ pub(super) const PROVIDER: Provider = Provider {
     build: |config| Ok(Box::new(SnsSource::new(config)?)),
     keys: KEYS,
     secret: SecretUse::None,
+    proving: Proving::NotOurs,
     body_limit: MEBIBYTE,
 };
 

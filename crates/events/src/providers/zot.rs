@@ -21,6 +21,7 @@ use crate::auth::{InAddress, SharedSecret};
 use crate::cloud_event::CloudEvent;
 use crate::config::Settings;
 use crate::findings::{Findings, Left, Said, given, ignored, post, short, timed_body_key};
+use crate::prove::Proving;
 use crate::providers::{MEBIBYTE, Provider, SecretUse, USER};
 use crate::{Action, Key, Reception, RegistryEvent, Request, Result, Source, SourceConfig};
 
@@ -34,6 +35,7 @@ pub(super) const PROVIDER: Provider = Provider {
     build: |config| Ok(Box::new(ZotSource::new(config)?)),
     keys: KEYS,
     secret: SecretUse::Beside,
+    proving: Proving::Header("authorization"),
     // The manifest is in it, as a text in JSON.
     body_limit: 2 * MEBIBYTE,
 };

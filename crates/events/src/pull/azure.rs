@@ -172,9 +172,7 @@ impl PullSource for AzureQueue {
         let (number, seconds) = (BATCH.to_string(), VISIBILITY.as_secs().to_string());
         let url = self.address(None, &[("numofmessages", &number), ("visibilitytimeout", &seconds)]);
         let (_, body) = self.call("read the queue", Method::GET, url).await?;
-        let messages = answer::messages(&body).map_err(|why| {
-            PullError::passing(format!("read the queue: what it answers is no list of messages: {why}"))
-        })?;
+        let messages = answer::messages(&body).map_err(not_messages)?;
         if messages.is_empty() {
             let before = self.empty.fetch_add(1, Ordering::Relaxed);
             let pause = PAUSES.get(before as usize).or(PAUSES.last()).expect("there are some");
@@ -221,9 +219,20 @@ impl PullSource for AzureQueue {
         }
     }
 
+    async fn check(&self) -> Result<(), PullError> {
+        // To look at a message takes another right than to take one; a second is the shortest time to have it for.
+        let url = self.address(None, &[("numofmessages", "1"), ("visibilitytimeout", "1")]);
+        let (_, body) = self.call("read the queue", Method::GET, url).await?;
+        answer::messages(&body).map(drop).map_err(not_messages)
+    }
+
     fn visibility(&self) -> Duration {
         VISIBILITY
     }
+}
+
+fn not_messages(why: impl fmt::Display) -> PullError {
+    PullError::passing(format!("read the queue: what it answers is no list of messages: {why}"))
 }
 
 impl fmt::Debug for AzureQueue {

@@ -10,6 +10,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::{BehaviorVersion, Region};
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
@@ -104,7 +105,12 @@ impl SqsQueue {
     async fn client(&self) -> &Client {
         self.client
             .get_or_init(|| async {
-                let mut loader = aws_config::defaults(BehaviorVersion::latest()).http_client(self.http.clone());
+                // The SDK takes twenty seconds without a byte for a connection that hangs, which is what a long poll of
+                // an empty queue looks like. The connector has a deadline of its own.
+                let patient = StalledStreamProtectionConfig::disabled();
+                let mut loader = aws_config::defaults(BehaviorVersion::latest())
+                    .http_client(self.http.clone())
+                    .stalled_stream_protection(patient);
                 let region = self.options.region.as_deref().or_else(|| self.options.region_of_url());
                 if let Some(region) = region {
                     loader = loader.region(Region::new(region.to_owned()));
@@ -178,6 +184,13 @@ impl PullSource for SqsQueue {
             call.send().await.map_err(|error| failed("keep messages of the queue", error))?;
         }
         Ok(messages.to_vec())
+    }
+
+    async fn check(&self) -> Result<(), PullError> {
+        let call = self.client().await.receive_message().queue_url(&self.options.url);
+        // What comes is somebody else's at once.
+        let call = call.max_number_of_messages(1).wait_time_seconds(0).visibility_timeout(0);
+        call.send().await.map(drop).map_err(|error| failed("read the queue", error))
     }
 
     fn visibility(&self) -> Duration {

@@ -4,7 +4,7 @@ use http::{Method, StatusCode};
 use jiff::Timestamp;
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use supercargo_events::{PROVIDERS, Provider, Secret, SecretUse, Source, SourceConfig, Verdict};
+use supercargo_events::{PROVIDERS, Provider, Request, Secret, SecretUse, Source, SourceConfig, Verdict, prove};
 
 use crate::kit::{Delivery, is_rejected, outcome, refused, source};
 use crate::sns::TOPIC;
@@ -63,6 +63,38 @@ fn both_secrets_of_a_rotation_count_in_an_address() {
             assert!(!is_rejected(&Delivery::new("{}").query(&format!("secret={secret}")).to(&*source)));
         }
         assert!(is_rejected(&Delivery::new("{}").path("third").to(&*source)), "{}", provider.name);
+    }
+}
+
+/// What would be sent to see whether an endpoint is ours is taken by every provider that has a secret of ours.
+#[test]
+fn what_we_would_send_ourselves_is_taken() {
+    let now = Timestamp::from_second(1_795_000_000).unwrap();
+    let body = br#"{"a": 1}"#;
+    let taken = |provider: &Provider, config: SourceConfig, with: &[u8]| {
+        let proof = prove(provider, &config, body, now)?;
+        let source = source(provider.name, config);
+        let request = Request::new(&Method::POST, &proof.headers, with, now).with_query(proof.query.as_deref());
+        assert!(!format!("{proof:?}").contains("first"));
+        Some(!is_rejected(&source.receive(&request)))
+    };
+    for provider in PROVIDERS {
+        let config = || SourceConfig::new([Secret::new("first/one"), Secret::new("second")]);
+        match provider.name {
+            "sns" => assert!(prove(provider, &config(), body, now).is_none()),
+            name => assert_eq!(taken(provider, config(), body), Some(true), "{name}"),
+        }
+        assert!(prove(provider, &SourceConfig::new([]).opened(), body, now).is_none());
+        if provider.secret == SecretUse::Beside && provider.name != "generic" {
+            let config = config().with_header(http::HeaderName::from_static("x-other"));
+            assert_eq!(taken(provider, config, body), Some(true), "{}", provider.name);
+        }
+    }
+    let artifactory = PROVIDERS.iter().find(|provider| provider.name == "artifactory").unwrap();
+    for (signing, other) in [("true", false), ("either", false), ("false", true)] {
+        let config = SourceConfig::new([Secret::new("first")]).with_option("signing", signing);
+        assert_eq!(taken(artifactory, config.clone(), body), Some(true), "{signing}");
+        assert_eq!(taken(artifactory, config, b"another body"), Some(other), "{signing}: it covers the body");
     }
 }
 

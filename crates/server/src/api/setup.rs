@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::{Path, State};
 use serde::{Deserialize, Serialize};
-use supercargo_engine::setup::{Ask, Choice, Filled, Principal, Remnant, Setup};
+use supercargo_engine::setup::{Ask, Choice, Filled, PUBLIC_URL, Principal, Remnant, Setup};
 use supercargo_engine::store::{Integration, NewAuditEntry};
 use utoipa::{IntoParams, ToSchema};
 
@@ -55,9 +55,10 @@ pub(crate) async fn template(
     let integration = find(&shared, &caller, &name).await?;
     let credentials = integrations(&shared)?.credentials(&integration).await?;
     let principal = params.principal.as_deref().map(str::parse::<Principal>).transpose()?;
+    let kept = integration.settings.get(PUBLIC_URL).map(String::as_str);
     let setup = Setup {
         secret: credentials.event_secrets.first().map(|secret| secret.expose()),
-        public_url: params.public_url.as_deref().or(shared.public_url.as_deref()),
+        public_url: params.public_url.as_deref().or(kept).or(shared.public_url.as_deref()),
         principal: principal.as_ref(),
         ..Setup::of(&integration)?
     };

@@ -31,7 +31,7 @@ impl Connector for Opens {
             return Err(Error::new(ErrorKind::Configuration, "read the settings: colour is no key"));
         }
         let sources = event_sources(integration, credentials)?.into_iter().map(Arc::from).collect();
-        Ok(Connection { watch: Watch::new(self.registry.clone()), sources, queue: None })
+        Ok(Connection { sources, ..Connection::new(Watch::new(self.registry.clone())) })
     }
 }
 

@@ -38,9 +38,9 @@ pub(super) async fn answer(state: Arc<State>, call: Call) -> Response {
         },
         ("POST", "") => keep(&state, &body, None),
         ("PUT", key) => keep(&state, &body, Some(key)),
-        ("GET", "") => json_response(StatusCode::OK, &json!(state.webhooks().values().collect::<Vec<_>>())),
+        ("GET", "") => json_response(StatusCode::OK, &json!(state.webhooks().values().map(shown).collect::<Vec<_>>())),
         ("GET", key) => match state.webhooks().get(key) {
-            Some(webhook) => json_response(StatusCode::OK, webhook),
+            Some(webhook) => json_response(StatusCode::OK, &shown(webhook)),
             None => error(StatusCode::NOT_FOUND, "no such subscription"),
         },
         ("DELETE", key) => match state.webhooks().remove(key) {
@@ -57,6 +57,19 @@ impl State {
     }
 }
 
+/// A subscription as it is answered: its secret is encrypted.
+fn shown(webhook: &Value) -> Value {
+    let mut shown = webhook.clone();
+    if let Some(secret) = webhook["handlers"][0]["secret"].as_str() {
+        shown["handlers"][0]["secret"] = json!(encrypted(secret));
+    }
+    shown
+}
+
+fn encrypted(secret: &str) -> String {
+    format!("JE:{}", hmac(b"of this Artifactory", secret.as_bytes()))
+}
+
 fn keep(state: &State, body: &Value, changed: Option<&str>) -> Response {
     if let Err(problem) = check(body) {
         return error(StatusCode::BAD_REQUEST, &problem);
@@ -69,7 +82,13 @@ fn keep(state: &State, body: &Value, changed: Option<&str>) -> Response {
         (Some(_), false) => return error(StatusCode::NOT_FOUND, "no such subscription"),
         _ => {}
     }
-    webhooks.insert(key, body.clone());
+    let mut kept = body.clone();
+    // One that comes back as it was answered stays as it was.
+    let before = webhooks.get(&key).and_then(|webhook| webhook["handlers"][0]["secret"].as_str());
+    if let Some(secret) = before.filter(|secret| body["handlers"][0]["secret"] == encrypted(secret)) {
+        kept["handlers"][0]["secret"] = json!(secret);
+    }
+    webhooks.insert(key, kept);
     if changed.is_some() { empty(StatusCode::NO_CONTENT) } else { json_response(StatusCode::CREATED, body) }
 }
 
@@ -105,13 +124,16 @@ fn check(body: &Value) -> std::result::Result<(), String> {
     }
 }
 
+/// Tests what is sent, as if it were a subscription. Whether the event was taken is in what is answered; the status is
+/// 200 either way.
 async fn test(webhook: &Value) -> Response {
     let event = pushed("test-repository", "test-image", "test-tag", &"0".repeat(64));
-    match deliver(webhook, &event).await {
-        Ok(status) if (200..300).contains(&status) => json_response(StatusCode::OK, &json!({ "status_code": status })),
-        Ok(status) => error(StatusCode::BAD_REQUEST, &format!("the handler answered {status}")),
-        Err(problem) => error(StatusCode::BAD_REQUEST, &problem.to_string()),
-    }
+    let (result, message) = match deliver(webhook, &event).await {
+        Ok(status) if (200..300).contains(&status) => ("success", "Test is successful".to_owned()),
+        Ok(status) => ("failure", format!("the handler answered {status}")),
+        Err(problem) => ("failure", problem.to_string()),
+    };
+    json_response(StatusCode::OK, &json!({ "result": result, "message": message }))
 }
 
 /// Tells the webhooks of a repository of a push, and answers what they said.

@@ -6,7 +6,7 @@ use ::http::header::AUTHORIZATION;
 use clap::Args;
 use serde::Deserialize;
 
-use crate::command::http;
+use crate::client;
 use crate::text::printable;
 use crate::{Environment, Error, ErrorKind, Exit, Output, Result, cli, secrets};
 
@@ -69,7 +69,7 @@ async fn ask(
     let failed =
         |error: reqwest::Error| Error::failed(format!("ask the server at {}", args.server), error.without_url());
     let url = format!("{}/v1/events/{}", args.server.trim_end_matches('/'), args.event);
-    let mut request = http::client(&url, environment)?.post(url);
+    let mut request = client::client(&url, environment)?.post(url);
     if let Some(token) = token {
         request = request.header(AUTHORIZATION, format!("Bearer {token}"));
     }

@@ -8,7 +8,7 @@ use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand};
 use supercargo_engine::integration::Credentials;
 use supercargo_engine::registry::{RegistryKind, parse_registry};
-use supercargo_engine::setup::{EVENTS, Setup};
+use supercargo_engine::setup::{EVENTS, EventWay, PUBLIC_URL, Setup};
 use supercargo_engine::store::{Integration, IntegrationPolicy, NewIntegration, RepositoryOrigin};
 
 use self::kinds::{AcrArgs, ArtifactoryArgs, EcrArgs, HarborArgs, NexusArgs, OciArgs};
@@ -160,6 +160,11 @@ pub(super) fn run(args: &CreateArgs, environment: &Environment, output: &mut Out
     let (Some(mut draft), Some(policy), true) = (draft, policy, problems.is_empty()) else {
         return Err(Error::usage(problems));
     };
+    if let Some(url) = common.public_url.given() {
+        // The registry's side is about to be told it; connection tests call it.
+        let calls_us = EventWay::chosen(draft.kind, &draft.settings).calls_us();
+        draft.set_some(PUBLIC_URL, calls_us.then(|| url.trim_end_matches('/').to_owned()).as_ref());
+    }
     draft.settings.extend(common.parameter.iter().cloned());
     draft.settle_host().map_err(Error::usage)?;
     let mut credentials = Credentials::default();

@@ -21,8 +21,8 @@ pub(super) struct CredentialsArgs {
     #[command(flatten)]
     login: LoginArgs,
 
-    /// Forget those of the registry and its API: those of the machine are used
-    #[arg(long, conflicts_with_all = ["user", "token_file", "api_user", "api_token_file"])]
+    /// Forget those of the registry, of its API and of the queue: those of the machine are used
+    #[arg(long, conflicts_with_all = ["user", "token_file", "api_user", "api_token_file", "queue_secret_file"])]
     forget: bool,
 
     /// Make a new secret for the events. The one before stays good until the next is made: set up the registry's side again (integration template), then make another
@@ -42,8 +42,7 @@ pub(super) struct CredentialsArgs {
 
 pub(super) fn run(args: &CredentialsArgs, environment: &Environment, output: &mut Output) -> Result<Exit> {
     if !args.login.is_given() && !args.forget && !args.new_event_secret {
-        let problem =
-            "name what is to be replaced: --user with --password-file, --token-file, --new-event-secret, --forget";
+        let problem = "name what is to be replaced: --user with --password-file, --token-file, --queue-secret-file, --new-event-secret, --forget";
         return Err(Error::usage(vec![problem.to_owned()]));
     }
     let logins = args.login.read()?;
@@ -60,7 +59,7 @@ pub(super) fn run(args: &CredentialsArgs, environment: &Environment, output: &mu
         let (forget, login) = (args.forget, args.login.is_given());
         let change = move |credentials: &mut Credentials| {
             if forget {
-                (credentials.registry, credentials.api) = (None, None);
+                (credentials.registry, credentials.api, credentials.queue) = (None, None, None);
             }
             if login {
                 logins.apply(credentials);

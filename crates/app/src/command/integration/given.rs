@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use supercargo_engine::integration::{Credentials, Login};
+use supercargo_engine::registry::Secret;
 
 use crate::{Error, Result};
 
@@ -48,13 +49,18 @@ pub(super) struct LoginArgs {
     /// File with a token for that API; - for standard input
     #[arg(long, value_name = "FILE", conflicts_with = "api_user", help_heading = "Credentials")]
     api_token_file: Option<PathBuf>,
+
+    /// File with what the queue of the events is signed in to with: a signature, a connection string or an account's key of Azure Storage; - for standard input
+    #[arg(long, value_name = "FILE", help_heading = "Credentials")]
+    queue_secret_file: Option<PathBuf>,
 }
 
 impl LoginArgs {
     /// Whether there are any.
     pub(super) fn is_given(&self) -> bool {
-        let Self { user, token_file, api_user, api_token_file, .. } = self;
-        user.is_some() || token_file.is_some() || api_user.is_some() || api_token_file.is_some()
+        let Self { user, token_file, api_user, api_token_file, queue_secret_file, .. } = self;
+        let is_login = user.is_some() || token_file.is_some() || api_user.is_some() || api_token_file.is_some();
+        is_login || queue_secret_file.is_some()
     }
 
     /// What the files hold.
@@ -66,7 +72,8 @@ impl LoginArgs {
         let registry = login("", self.user.as_deref(), self.password_file.as_deref(), self.token_file.as_deref())?;
         let api =
             login("api-", self.api_user.as_deref(), self.api_password_file.as_deref(), self.api_token_file.as_deref())?;
-        Ok(Logins { registry, api })
+        let queue = self.queue_secret_file.as_ref().map(|file| secret("--queue-secret-file", file)).transpose()?;
+        Ok(Logins { registry, api, queue: queue.map(Secret::from) })
     }
 }
 
@@ -75,6 +82,7 @@ impl LoginArgs {
 pub(super) struct Logins {
     registry: Option<Login>,
     api: Option<Login>,
+    queue: Option<Secret>,
 }
 
 impl Logins {
@@ -82,6 +90,7 @@ impl Logins {
     pub(super) fn apply(self, credentials: &mut Credentials) {
         credentials.registry = self.registry.or(credentials.registry.take());
         credentials.api = self.api.or(credentials.api.take());
+        credentials.queue = self.queue.or(credentials.queue.take());
     }
 }
 

@@ -66,6 +66,10 @@ pub(super) fn run(args: &TemplateArgs, environment: &Environment, output: &mut O
         let store = crate::data::look(directory.clone()).await?;
         let integration = find(&*store, &args.name).await?;
         let integrations = crate::integrations::to_change(store.clone(), &directory, &args.key, environment)?;
+        let integration = match args.public_url.given() {
+            Some(url) => integrations.keep_public_url(&args.name, url, &actor(environment)).await?,
+            None => integration,
+        };
         let credentials = integrations.credentials(&integration).await?;
         let setup = Setup {
             secret: credentials.event_secrets.first().map(|secret| secret.expose()),

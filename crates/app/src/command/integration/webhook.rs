@@ -2,24 +2,17 @@
 
 use std::path::PathBuf;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use bytes::Bytes;
 use clap::Args;
-use http::header::{AUTHORIZATION, CONTENT_TYPE};
-use http::{Method, Request, StatusCode};
+use http::StatusCode;
 use supercargo_engine::integration::{Credentials, Login, registry_settings};
-use supercargo_engine::registry::{Outbound, OutboundConfig, RegistryKind, parse_registry};
+use supercargo_engine::registry::RegistryKind;
 use supercargo_engine::setup::{EventWay, Setup};
 use supercargo_engine::store::Integration;
-use url::Url;
 
 use super::given::secret;
+use crate::integrations::{Report, Webhooks};
 use crate::text::printable;
-use crate::{Environment, Error, ErrorKind, Output, Result, proxy};
-
-/// Characters of an answer that are told.
-const TOLD: usize = 300;
+use crate::{Environment, Error, ErrorKind, Output, Result};
 
 #[derive(Args, Clone, Debug)]
 pub(super) struct ApplyArgs {
@@ -48,7 +41,7 @@ pub(super) struct Side<'a> {
 
 /// Makes the webhook, or changes the one that is there, and has Artifactory send a test event.
 pub(super) async fn apply(args: &ApplyArgs, side: &Side<'_>, output: &mut Output) -> Result<()> {
-    let Side { setup, credentials, .. } = side;
+    let Side { integration, setup, credentials, environment } = side;
     if setup.kind != RegistryKind::Artifactory || setup.events() != EventWay::Webhook {
         return Err(Error::usage(vec![
             "--apply: only the webhook of an Artifactory can be set up from here".to_owned(),
@@ -65,17 +58,16 @@ pub(super) async fn apply(args: &ApplyArgs, side: &Side<'_>, output: &mut Output
     };
     let body = setup.webhook_body()?;
     let (platform, key) = (setup.platform(), setup.resource());
-    let address = format!("{platform}/event/api/v1/subscriptions");
-    let client = side.client(&address)?;
-    let call = Call { client, login, key: key.clone() };
+    let webhooks = Webhooks::new(&registry_settings(integration), &platform, login, environment)?;
 
-    let (known, told) = call.send(Method::GET, &format!("{address}/{key}"), None).await?;
-    let (status, told) = match known {
-        StatusCode::NOT_FOUND => call.send(Method::POST, &address, Some(&body)).await?,
-        known if known.is_success() => call.send(Method::PUT, &format!("{address}/{key}"), Some(&body)).await?,
-        refused => (refused, told),
+    let known = webhooks.find(&key).await?;
+    let made = match known.status {
+        StatusCode::NOT_FOUND => webhooks.create(&body).await?,
+        status if status.is_success() => webhooks.replace(&key, &body).await?,
+        _ => known,
     };
-    if !status.is_success() {
+    if !made.status.is_success() {
+        let status = made.status;
         let hint = match status {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
                 "it takes a token of an administrator, a project's administrator, or the role Manage Webhooks: \
@@ -83,67 +75,21 @@ pub(super) async fn apply(args: &ApplyArgs, side: &Side<'_>, output: &mut Output
             }
             _ => "`supercargo integration template` without --apply prints the call",
         };
-        let told = format!("make the webhook {key} at {platform}: {status}: {}", short(&told));
+        let told = format!("make the webhook {key} at {platform}: {status}: {}", made.told());
         return Err(Error::new(ErrorKind::Failed, told).with_hint(hint));
     }
-    let done = if known == StatusCode::NOT_FOUND { "made" } else { "changed" };
+    let done = if made.status == StatusCode::CREATED { "made" } else { "changed" };
     output.say(format_args!("webhook {key} is {done} at {platform}"));
     // Whether Artifactory reaches us is for it to say: it refuses private addresses unless it is told otherwise.
-    let (status, told) = call.send(Method::POST, &format!("{address}/test"), Some(&body)).await?;
-    match status.is_success() {
-        true => output.say("Artifactory sent a test event"),
-        false => output.say(format_args!(
-            "warning: Artifactory could not send a test event ({status}): {}",
-            printable(&short(&told))
-        )),
+    let tested = webhooks.test(&body).await?;
+    match tested.report() {
+        Report::Sent if tested.status.is_success() => output.say("Artifactory sent a test event"),
+        report => {
+            let told = if let Report::Failed(told) = report { told } else { tested.told() };
+            let status = tested.status;
+            output
+                .say(format_args!("warning: Artifactory could not send a test event ({status}): {}", printable(&told)));
+        }
     }
     Ok(())
-}
-
-impl Side<'_> {
-    /// The way to the product's API: that to the registry, by the settings of the integration.
-    fn client(&self, address: &str) -> Result<Outbound> {
-        let url: Url = address.parse().map_err(|_| Error::usage(vec![format!("{address:?} is no address")]))?;
-        let config = parse_registry(&registry_settings(self.integration))?.load_files(|path| std::fs::read(path))?;
-        let transport = config.transport;
-        let mut outbound = OutboundConfig::beside(&transport, &url);
-        let port = url.port_or_known_default().unwrap_or_default();
-        if transport.proxy.is_none() && !transport.no_proxy.covers(url.host_str().unwrap_or_default(), port) {
-            outbound.proxy = proxy::of_url(&url, self.environment);
-        }
-        Ok(Outbound::new(&outbound)?)
-    }
-}
-
-struct Call {
-    client: Outbound,
-    login: Login,
-    key: String,
-}
-
-impl Call {
-    async fn send(&self, method: Method, url: &str, body: Option<&str>) -> Result<(StatusCode, String)> {
-        let operation = || format!("ask Artifactory about the webhook {}", self.key);
-        let mut request = Request::builder().method(method).uri(url).header(AUTHORIZATION, self.authorization());
-        if body.is_some() {
-            request = request.header(CONTENT_TYPE, "application/json");
-        }
-        let body = body.map_or_else(Bytes::new, |body| Bytes::copy_from_slice(body.as_bytes()));
-        let request = request.body(body).map_err(|error| Error::failed(operation(), error))?;
-        let answer = self.client.send(request).await.map_err(|error| Error::from(error).during(operation()))?;
-        Ok((answer.status(), String::from_utf8_lossy(answer.body()).into_owned()))
-    }
-
-    fn authorization(&self) -> String {
-        match &self.login {
-            Login::Bearer { token } => format!("Bearer {}", token.expose()),
-            Login::Basic { username, password } => {
-                format!("Basic {}", STANDARD.encode(format!("{username}:{}", password.expose())))
-            }
-        }
-    }
-}
-
-fn short(text: &str) -> String {
-    crate::text::cut(text.trim(), TOLD).into_owned()
 }

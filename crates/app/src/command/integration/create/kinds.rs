@@ -2,7 +2,7 @@
 
 use clap::Args;
 use supercargo_engine::registry::RegistryKind;
-use supercargo_engine::setup::{EVENTS, EventWay, NO_EVENTS, Place, prepare_events, prepare_role};
+use supercargo_engine::setup::{EVENTS, EventWay, NO_EVENTS, Place, QUEUE, prepare_events, prepare_role};
 use supercargo_engine::store::NewIntegration;
 
 use super::{CommonArgs, Draft};
@@ -80,6 +80,10 @@ pub(super) struct AcrArgs {
     /// Who sends the events: event-grid, acr (the registry's own webhooks), none
     #[arg(long, value_name = "WHO", default_value = "event-grid")]
     events: String,
+
+    /// Queue of Azure Storage that Event Grid fills, such as https://ACCOUNT.queue.core.windows.net/QUEUE: it is asked, and nothing has to reach this server
+    #[arg(long, value_name = "URL")]
+    queue: Option<String>,
 }
 
 impl AcrArgs {
@@ -90,6 +94,7 @@ impl AcrArgs {
     pub(super) fn draft(&self) -> Draft {
         let mut draft = Draft::new(RegistryKind::Acr, &self.registry);
         draft.set(EVENTS, &self.events);
+        draft.set_some(QUEUE, self.queue.as_ref());
         draft
     }
 }

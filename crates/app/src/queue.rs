@@ -1,12 +1,13 @@
-//! Queues that are asked for events: from the fields of a source to what the engine asks.
+//! Queues that are asked for events: from what somebody says of one to what the engine asks. Sources of the configuration
+//! and integrations have them alike.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use supercargo_engine::EngineBuilder;
+use supercargo_engine::events::pull::PullSource;
 use url::Url;
 
-use super::sources::SourcePlan;
-use crate::{Environment, Error, Result};
+use crate::Environment;
 
 /// The keys that say as which identity a queue of Azure's is asked: those of `type=acr` registries of the same names.
 const IDENTITY: [&str; 6] = ["identity", "tenant", "client-id", "certificate-file", "token-file", "authority"];
@@ -19,6 +20,9 @@ const AZURE: [&str; 4] = [
 ];
 /// Providers whose events Azure's services write; an emulator's address does not tell.
 const OF_AZURE: [&str; 2] = ["event-grid", "acr"];
+
+/// A queue, or everything that is wrong with it.
+pub(crate) type Opened = Result<Arc<dyn PullSource>, Vec<String>>;
 
 /// A queue that is asked for messages.
 #[derive(Clone, Debug)]
@@ -76,6 +80,26 @@ impl QueuePlan {
         }
     }
 
+    /// Makes the queue; nobody is asked yet.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it, or that this build has no such queues.
+    pub(crate) fn open(&self) -> Opened {
+        match &self.service {
+            Service::Amazon { region, endpoint } => amazon(self, (region.clone(), endpoint.clone())),
+            Service::Azure { identity } => azure(self, identity),
+        }
+    }
+
+    /// Whether this build has queues of its service.
+    pub(crate) fn is_in_build(&self) -> bool {
+        match self.service {
+            Service::Amazon { .. } => cfg!(feature = "sqs"),
+            Service::Azure { .. } => cfg!(feature = "azure-queue"),
+        }
+    }
+
     /// The keys that name files.
     pub(crate) const FILES: [&'static str; 2] = ["certificate-file", "token-file"];
 }
@@ -89,103 +113,53 @@ fn is_azure(url: &str, provider: Option<&str>) -> bool {
     !is_amazon && provider.is_some_and(|provider| OF_AZURE.contains(&provider))
 }
 
-/// Adds the queue of a source that has one.
-///
-/// # Errors
-///
-/// If it cannot be used, or this build has no such queues.
-pub(super) fn with_queue(builder: EngineBuilder, source: &SourcePlan) -> Result<EngineBuilder> {
-    let Some(queue) = &source.queue else { return Ok(builder) };
-    match &queue.service {
-        Service::Amazon { region, endpoint } => amazon(builder, source, queue, (region.clone(), endpoint.clone())),
-        Service::Azure { identity } => azure(builder, source, queue, identity),
-    }
-}
-
 #[cfg(feature = "sqs")]
-fn amazon(
-    builder: EngineBuilder,
-    source: &SourcePlan,
-    queue: &QueuePlan,
-    (region, endpoint): (Option<String>, Option<String>),
-) -> Result<EngineBuilder> {
+fn amazon(queue: &QueuePlan, (region, endpoint): (Option<String>, Option<String>)) -> Opened {
     use supercargo_engine::events::pull::{SqsOptions, SqsQueue};
 
     let mut options = SqsOptions::new(&queue.url);
     (options.region, options.endpoint) = (region, endpoint);
-    let pulled = SqsQueue::new(options).map_err(|error| broken(source, error))?;
-    with_puller(builder, source, pulled)
+    Ok(Arc::new(SqsQueue::new(options).map_err(broken)?))
 }
 
 #[cfg(not(feature = "sqs"))]
-fn amazon(
-    _: EngineBuilder,
-    source: &SourcePlan,
-    _: &QueuePlan,
-    _: (Option<String>, Option<String>),
-) -> Result<EngineBuilder> {
-    Err(absent(source, "Amazon SQS", "sqs"))
+fn amazon(_: &QueuePlan, _: (Option<String>, Option<String>)) -> Opened {
+    Err(absent("Amazon SQS", "sqs"))
 }
 
 #[cfg(feature = "azure-queue")]
-fn azure(
-    builder: EngineBuilder,
-    source: &SourcePlan,
-    queue: &QueuePlan,
-    identity: &BTreeMap<&'static str, String>,
-) -> Result<EngineBuilder> {
+fn azure(queue: &QueuePlan, identity: &BTreeMap<&'static str, String>) -> Opened {
     use supercargo_engine::events::Secret;
     use supercargo_engine::events::pull::{AzureAccess, AzureQueue, AzureQueueOptions};
 
     let access = match &queue.secret {
         Some(_) if !identity.is_empty() => {
             let keys: Vec<_> = identity.keys().copied().collect();
-            let message = format!("event-source {}: it has a secret and {}; give one", source.name, keys.join(", "));
-            return Err(Error::usage(vec![message]));
+            return Err(vec![format!("it has a secret and {}; give one", keys.join(", "))]);
         }
-        Some(secret) => AzureAccess::of_secret(&Secret::new(secret)).map_err(|error| broken(source, error))?,
-        None => AzureAccess::Identity(entra::tokens(source, queue, identity)?),
+        Some(secret) => AzureAccess::of_secret(&Secret::new(secret)).map_err(broken)?,
+        None => AzureAccess::Identity(entra::tokens(queue, identity)?),
     };
     let proxy = Url::parse(&queue.url).ok().and_then(|url| crate::proxy::of_url(&url, &queue.environment));
     let proxy = proxy.map(|proxy| proxy.expose().to_owned());
-    let pulled = AzureQueue::new(AzureQueueOptions { url: queue.url.clone(), access, proxy })
-        .map_err(|error| broken(source, error))?;
-    with_puller(builder, source, pulled)
+    let options = AzureQueueOptions { url: queue.url.clone(), access, proxy };
+    Ok(Arc::new(AzureQueue::new(options).map_err(broken)?))
 }
 
 #[cfg(not(feature = "azure-queue"))]
-fn azure(
-    _: EngineBuilder,
-    source: &SourcePlan,
-    queue: &QueuePlan,
-    _: &BTreeMap<&'static str, String>,
-) -> Result<EngineBuilder> {
+fn azure(queue: &QueuePlan, _: &BTreeMap<&'static str, String>) -> Opened {
     let _ = (&queue.secret, &queue.environment);
-    Err(absent(source, "Azure Queue Storage", "azure-queue"))
+    Err(absent("Azure Queue Storage", "azure-queue"))
 }
 
 #[cfg(any(feature = "azure-queue", feature = "sqs"))]
-fn with_puller(
-    builder: EngineBuilder,
-    source: &SourcePlan,
-    queue: impl supercargo_engine::events::pull::PullSource + 'static,
-) -> Result<EngineBuilder> {
-    let built =
-        source.build().map_err(|error| Error::failed(format!("set up the event source {}", source.name), error))?;
-    Ok(builder.with_puller(supercargo_engine::Puller::new(source.name.clone(), built, std::sync::Arc::new(queue))))
-}
-
-#[cfg(any(feature = "azure-queue", feature = "sqs"))]
-fn broken(source: &SourcePlan, error: impl std::error::Error + Send + Sync + 'static) -> Error {
-    Error::failed(format!("set up the queue of the event source {}", source.name), error)
+fn broken(error: impl std::error::Error) -> Vec<String> {
+    vec![format!("failed to {}", crate::text::chain(&error))]
 }
 
 #[cfg(not(all(feature = "azure-queue", feature = "sqs")))]
-fn absent(source: &SourcePlan, service: &str, feature: &str) -> Error {
-    Error::usage(vec![format!(
-        "event-source {}: queues of {service} are not in this build: build with --features {feature}",
-        source.name
-    )])
+fn absent(service: &str, feature: &str) -> Vec<String> {
+    vec![format!("queues of {service} are not in this build: build with --features {feature}")]
 }
 
 /// Tokens of Microsoft Entra for a queue.
@@ -200,8 +174,8 @@ mod entra {
     use supercargo_engine::registry::{AcrOptions, EntraTokens, Secret, TransportConfig};
     use url::Url;
 
-    use super::{QueuePlan, SourcePlan, broken};
-    use crate::{Error, Result, proxy};
+    use super::{QueuePlan, broken};
+    use crate::proxy;
 
     /// What a token for a queue is for, in every cloud.
     const AUDIENCE: &str = "https://storage.azure.com";
@@ -212,15 +186,13 @@ mod entra {
     ];
 
     pub(super) fn tokens(
-        source: &SourcePlan,
         queue: &QueuePlan,
         identity: &BTreeMap<&'static str, String>,
-    ) -> Result<Arc<dyn AzureTokens>> {
+    ) -> Result<Arc<dyn AzureTokens>, Vec<String>> {
         let options = AcrOptions::read(identity).map_err(|problems| {
-            let about = |problem: &supercargo_engine::registry::Problem| {
-                format!("event-source {}: {}: {}", source.name, problem.key, problem.message)
-            };
-            Error::usage(problems.iter().map(about).collect())
+            let about =
+                |problem: &supercargo_engine::registry::Problem| format!("{}: {}", problem.key, problem.message);
+            problems.iter().map(about).collect::<Vec<_>>()
         })?;
         let variable = |name: &&str| Some(((*name).to_owned(), Secret::from(queue.environment.text(name)?)));
         let mut options = options.with_variables(&AcrOptions::VARIABLES.iter().filter_map(variable).collect());
@@ -233,7 +205,7 @@ mod entra {
         let entra = entra.unwrap_or_else(|| "https://login.microsoftonline.com".parse().expect("a constant address"));
         let transport =
             TransportConfig { proxy: proxy::of_url(&entra, &queue.environment), ..TransportConfig::default() };
-        let tokens = EntraTokens::new(&options, AUDIENCE, &transport).map_err(|error| broken(source, error))?;
+        let tokens = EntraTokens::new(&options, AUDIENCE, &transport).map_err(broken)?;
         Ok(Arc::new(Tokens(tokens)))
     }
 

@@ -1,4 +1,4 @@
-//! Calls of a command's own, to a server that somebody named.
+//! Calls of our own, to a server that somebody named.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A client for `address`: the machine's certificates and proxy, and no redirects. What it is given goes to the address
 /// that was named, and nowhere else.
-pub(super) fn client(address: &str, environment: &Environment) -> Result<reqwest::Client> {
+pub(crate) fn client(address: &str, environment: &Environment) -> Result<reqwest::Client> {
     let failed = |error: Box<dyn std::error::Error + Send + Sync>| Error::failed("set up the client", error);
     let tls = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()
