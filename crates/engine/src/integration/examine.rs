@@ -6,6 +6,7 @@ use supercargo_registry::{Check, Finding, Outcome, Registry, Subject, diagnose};
 use supercargo_store::{Integration, IntegrationState, Reason};
 
 use super::Signal;
+use super::machine::CREDENTIALS;
 
 /// The name of the step that is about events.
 const EVENTS: &str = "events";
@@ -50,10 +51,20 @@ impl Step {
             let name = &integration.name;
             advice = Some(format!("name repositories: supercargo repo enable --integration {name} REPOSITORY"));
         }
+        let (mut step, mut detail) = (finding.check.as_str(), finding.detail.clone());
+        // A registry that is anybody's, Docker Hub for one, turns strangers away at the door and shows them much all the
+        // same. These do not.
+        let is_private = ["acr", "artifactory"].contains(&integration.kind.as_str());
+        if finding.check == Check::SignIn && outcome == Outcome::Warned && is_private {
+            (step, outcome) = (CREDENTIALS, Outcome::Failed);
+            detail = format!("there are none, and strangers are not let in: {detail}");
+            let name = &integration.name;
+            advice = Some(format!("supercargo integration credentials {name} --user NAME --password-file FILE"));
+        }
         Self {
-            step: finding.check.as_str(),
+            step,
             outcome: outcome.as_str(),
-            detail: finding.detail.clone(),
+            detail,
             advice,
             took_ms: u64::try_from(finding.took.as_millis()).unwrap_or(u64::MAX),
         }

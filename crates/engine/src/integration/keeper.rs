@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use supercargo_registry::ErrorKind as RegistryErrorKind;
 use supercargo_store::{
     Actor, IncludeRemoved, Integration, IntegrationId, IntegrationState, Lane, Presence, RepositoryName, Work,
@@ -13,6 +13,7 @@ use supercargo_store::{
 use tokio::task::{AbortHandle, JoinSet};
 use tracing::{debug, info, warn};
 
+use super::machine::awaits_set_up;
 use super::{Connection, Enablement, Examination, Facts, Integrations, Signal, next};
 use crate::failure::chain;
 use crate::pull::pull;
@@ -22,6 +23,11 @@ use crate::{Error, ErrorKind, Progress, Result, Watch};
 
 /// How long a registry may be away before its integration says so. Shorter outages are nobody's business.
 const OUTAGE: Duration = Duration::from_secs(120);
+
+/// How soon a test is made again that waits for the registry's side to be set up; and, as somebody may take days to, no
+/// sooner than after this part of the time that the integration has been there.
+const SET_UP_AGAIN: SignedDuration = SignedDuration::from_secs(30);
+const SET_UP_PART: i32 = 10;
 
 /// Watches what the store's integrations say, for as long as it is not dropped.
 pub(crate) struct Keeper {
@@ -242,9 +248,15 @@ impl Keeper {
             kept.pull = Some(self.pulls.spawn(pull(Arc::clone(&self.shared), queue)));
         }
         info!(integration = name, registry = kept.integration.registry, "integration watched");
-        // It is listed in every pass, because what is new is to be shown.
-        let watch = Watch { enablement: Some(enablement), refresh_registry: true, ..connection.watch };
-        self.shared.begin_watch(watch);
+        self.shared.begin_watch(watched(connection.watch, enablement));
+    }
+
+    /// Begins the passes anew, with what is watched already.
+    fn watch_again(&self, id: IntegrationId) {
+        let Some(kept) = self.kept.get(&id) else { return };
+        if let (Some(connection), Some(enablement)) = (&kept.connection, &kept.enablement) {
+            self.shared.begin_watch(watched(connection.watch.clone(), Arc::clone(enablement)));
+        }
     }
 
     fn end(&mut self, id: IntegrationId) {
@@ -339,6 +351,10 @@ impl Keeper {
         let Some(kept) = self.kept.get_mut(&id) else { return Vec::new() };
         let mut signals = std::mem::take(&mut kept.again);
         let heard = self.shared.tracking.take_heard(&kept.integration.name);
+        if awaits_set_up(&kept.integration) && (heard.last.is_some() || !heard.notices.is_empty()) {
+            // Somebody is at it: what did not work may work now.
+            kept.replaced = true;
+        }
         signals.extend(heard.notices.into_iter().map(Signal::SetUpNotice));
         let Some(at) = heard.last else {
             // A first event may have come before a test had passed.
@@ -393,7 +409,8 @@ impl Keeper {
         let is_new = trouble.is_some() && trouble != kept.tested_for && integration.state != IntegrationState::Error;
         let set = integration.credentials.as_ref().map(|sealed| sealed.changed_at);
         let is_untested = integration.tested_at.is_none_or(|at| set.is_some_and(|set| set > at));
-        if !is_new && !is_untested && !kept.replaced {
+        let is_due = awaits_set_up(integration) && is_due(integration, self.shared.clock.now());
+        if !is_new && !is_untested && !kept.replaced && !is_due {
             return;
         }
         kept.tested_for = trouble.or(kept.tested_for.take());
@@ -409,7 +426,17 @@ impl Keeper {
         match examined {
             // It was changed meanwhile: the test was of something else.
             Ok(_) if kept.replaced => {}
-            Ok(examination) => self.signal(id, examination.signal()).await,
+            Ok(examination) => {
+                let of = &kept.integration;
+                let was_shut_out = awaits_set_up(of)
+                    || of.state == IntegrationState::Error
+                    || self.shared.health.reason(&of.registry).is_some();
+                if examination.passed && was_shut_out {
+                    // The next pass would wait for the end of the pause that refusals brought, or for its turn.
+                    self.watch_again(id);
+                }
+                self.signal(id, examination.signal()).await;
+            }
             Err(error) => warn!(error = chain(&error), "connection not tested"),
         }
     }
@@ -444,6 +471,17 @@ impl Keeper {
             }
         }
     }
+}
+
+/// What is watched of an integration. It is listed in every pass, because what is new is to be shown.
+fn watched(watch: Watch, enablement: Arc<Enablement>) -> Watch {
+    Watch { enablement: Some(enablement), refresh_registry: true, ..watch }
+}
+
+/// Whether it is time to look whether the registry's side is set up.
+fn is_due(integration: &Integration, now: Timestamp) -> bool {
+    let wait = SET_UP_AGAIN.max(now.duration_since(integration.created_at) / SET_UP_PART);
+    integration.tested_at.is_none_or(|tested| now.duration_since(tested) >= wait)
 }
 
 /// What is amiss with polling, in a word, if it is something that a test should look at.
