@@ -85,7 +85,8 @@ async fn it_is_pending_while_aws_is_not_finished(server: &Installation) -> Resul
         (&"pending".into(), &OWN.into(), &"eu-west-1".into())
     );
     let reason = shown["reason"]["message"].as_str().context("a reason")?;
-    ensure!(reason.contains("not set up yet"), "{reason}");
+    ensure!(reason.contains("not set up yet") && reason.contains("(AccessDenied: User: "), "{reason}");
+    ensure!(!reason.contains("Error {"), "it is for a person to read: {reason}");
     // The way back to what is to be finished.
     let next = shown["next"].to_string();
     ensure!(next.contains("integration template production") && next.contains("aws cloudformation deploy"), "{next}");
