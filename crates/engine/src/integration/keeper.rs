@@ -409,7 +409,8 @@ impl Keeper {
         let is_new = trouble.is_some() && trouble != kept.tested_for && integration.state != IntegrationState::Error;
         let set = integration.credentials.as_ref().map(|sealed| sealed.changed_at);
         let is_untested = integration.tested_at.is_none_or(|at| set.is_some_and(|set| set > at));
-        let is_due = awaits_set_up(integration) && is_due(integration, self.shared.clock.now());
+        let is_due = awaits_set_up(integration)
+            && is_due(integration.created_at, integration.tested_at, self.shared.clock.now());
         if !is_new && !is_untested && !kept.replaced && !is_due {
             return;
         }
@@ -479,9 +480,9 @@ fn watched(watch: Watch, enablement: Arc<Enablement>) -> Watch {
 }
 
 /// Whether it is time to look whether the registry's side is set up.
-fn is_due(integration: &Integration, now: Timestamp) -> bool {
-    let wait = SET_UP_AGAIN.max(now.duration_since(integration.created_at) / SET_UP_PART);
-    integration.tested_at.is_none_or(|tested| now.duration_since(tested) >= wait)
+fn is_due(created: Timestamp, tested: Option<Timestamp>, now: Timestamp) -> bool {
+    let wait = SET_UP_AGAIN.max(now.duration_since(created) / SET_UP_PART);
+    tested.is_none_or(|tested| now.duration_since(tested) >= wait)
 }
 
 /// What is amiss with polling, in a word, if it is something that a test should look at.
@@ -495,5 +496,26 @@ fn trouble(shared: &Shared, integration: &Integration) -> Option<String> {
 impl fmt::Debug for Keeper {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Keeper").field("kept", &self.kept.len()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_set_up_is_looked_for_ever_more_seldom() {
+        let at = |second: i64| Timestamp::from_second(second).unwrap();
+        let check = |tested: Option<i64>, now: i64, due: bool| {
+            assert_eq!(is_due(at(0), tested.map(at), at(now)), due, "tested at {tested:?}, now {now}");
+        };
+        check(None, 0, true);
+        check(Some(1), 30, false);
+        check(Some(1), 31, true);
+        // After an hour every six minutes.
+        check(Some(3600), 3900, false);
+        check(Some(3600), 4000, true);
+        // A clock that was put back.
+        check(Some(100), 50, false);
     }
 }

@@ -188,7 +188,8 @@ mod tests {
             ErrorKind::Credential,
             "get AWS credentials: no AWS credentials (an error occurred while loading credentials: the file is broken)",
         );
-        let refused = ErrorMetadata::builder().code("AccessDenied").message("not authorized to perform: sts:AssumeRole");
+        let refused =
+            ErrorMetadata::builder().code("AccessDenied").message("not authorized to perform: sts:AssumeRole");
         check(
             CredentialsError::provider_error(refused.build()),
             ErrorKind::Credential,
