@@ -45,7 +45,9 @@ impl Moto {
     pub async fn start() -> Result<Self> {
         let (folder, port) = (tempfile::tempdir()?, free_port());
         let mut command = Command::new(python().await?);
-        command.args(["-m", "moto.server", "-H", "127.0.0.1", "-p", &port.to_string()]);
+        // What our stacks have and its CloudFormation does not know is added there.
+        command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/src/moto_server.py"));
+        command.args(["-H", "127.0.0.1", "-p", &port.to_string()]);
         let mut service = Service::start("moto", &mut command, &folder.path().join("log"))?;
         eventually("moto listens", START, async || {
             service.check()?;

@@ -4,6 +4,8 @@ use anyhow::{Context as _, Result};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
 
+use crate::Reply;
+
 /// A connection that deliveries are sent on.
 #[derive(Debug)]
 pub struct Sender {
@@ -29,6 +31,15 @@ impl Sender {
     ///
     /// If the connection breaks before there is an answer.
     pub async fn post(&mut self, path: &str, headers: &str, body: &str) -> Result<u16> {
+        Ok(self.ask(path, headers, body).await?.status)
+    }
+
+    /// The same; the answer.
+    ///
+    /// # Errors
+    ///
+    /// If the connection breaks before there is an answer.
+    pub async fn ask(&mut self, path: &str, headers: &str, body: &str) -> Result<Reply> {
         let request = format!(
             "POST {path} HTTP/1.1\r\nHost: {}\r\nContent-Length: {}\r\n{headers}\r\n{body}",
             self.address,
@@ -48,7 +59,7 @@ impl Sender {
         }
         let mut rest = vec![0; length];
         self.stream.read_exact(&mut rest).await?;
-        Ok(status)
+        Ok(Reply { status, body: String::from_utf8(rest)? })
     }
 
     async fn line(&mut self) -> Result<String> {

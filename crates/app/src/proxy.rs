@@ -1,6 +1,6 @@
 //! The proxy that the environment names, for registries that are configured without one.
 
-use supercargo_engine::registry::{RegistryConfig, Secret};
+use supercargo_engine::registry::{NoProxy, RegistryConfig, Secret};
 use url::Url;
 
 use crate::Environment;
@@ -28,6 +28,19 @@ pub(crate) fn apply(config: &mut RegistryConfig, environment: &Environment) -> R
     }
     config.transport.proxy = Some(Secret::from(proxy));
     Ok(())
+}
+
+/// The proxy for https, and what is reached without it.
+///
+/// # Errors
+///
+/// The entry of `NO_PROXY` that is none.
+pub(crate) fn of_machine(environment: &Environment) -> Result<Option<(Secret, NoProxy)>, String> {
+    let either = |capitals: &str, small: &str| environment.text(small).or_else(|| environment.text(capitals));
+    let Some(proxy) = either("HTTPS_PROXY", "https_proxy") else { return Ok(None) };
+    let exempt = either("NO_PROXY", "no_proxy").unwrap_or_default();
+    let exempt = exempt.parse().map_err(|error| format!("NO_PROXY: {error}"))?;
+    Ok(Some((Secret::from(proxy), exempt)))
 }
 
 /// The proxy for an address that is no registry's, unless it is on this machine or `NO_PROXY` names it.
@@ -97,5 +110,6 @@ mod tests {
             Environment::default().with("HTTPS_PROXY", "http://proxy.test").with("NO_PROXY", "10.0.0.0/99");
         let mut config = parse_registry("registry.test").unwrap();
         assert!(apply(&mut config, &environment).unwrap_err().contains("10.0.0.0/99"));
+        assert!(of_machine(&environment).unwrap_err().contains("10.0.0.0/99"));
     }
 }

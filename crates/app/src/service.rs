@@ -13,7 +13,7 @@ use std::sync::Arc;
 use futures_util::future::{join_all, try_join_all};
 use supercargo_engine::index::Indexer;
 use supercargo_engine::store::{IncludeRemoved, IntegrationStore as _, Store};
-use supercargo_engine::{Engine, Options, Registries, Route, Summary, Watch};
+use supercargo_engine::{Engine, Options, PublicDocuments, Registries, Route, Summary, Watch};
 use supercargo_server::{Access, EventSource, Metrics, Server, Socket, Tls, TokenText};
 use tokio::net::TcpListener;
 
@@ -22,7 +22,7 @@ pub(crate) use self::sources::SourcePlan;
 use crate::data::{self, OwnedStore};
 use crate::integrations::{self, KeyArgs};
 use crate::signals::Stop;
-use crate::{Environment, Error, Result};
+use crate::{Environment, Error, Result, proxy};
 
 /// What a service is made of.
 #[derive(Debug)]
@@ -124,6 +124,10 @@ impl Service {
             .with_options(plan.options)
             .with_registries(plan.registries)
             .with_integrations(integrations);
+        let proxy = proxy::of_machine(&plan.environment).map_err(|problem| Error::usage(vec![problem]))?;
+        if let Some((proxy, exempt)) = proxy {
+            builder = builder.with_documents(Arc::new(PublicDocuments::default().with_proxy(proxy, exempt)));
+        }
         for watch in plan.watches {
             builder = builder.with_watch(watch);
         }

@@ -69,9 +69,10 @@ pub(crate) fn start(args: &LogArgs, environment: &Environment, color: bool) -> R
     };
     let directives = match &args.log {
         Some(directives) => directives.clone(),
-        // Libraries speak when someone looks for trouble, and not before.
+        // Libraries speak when someone looks for trouble, and not before. What AWS refuses comes back as an error, which is
+        // told once, and not with every attempt.
         None => format!(
-            "warn,supercargo={level},supercargo_app={level},supercargo_engine={level},supercargo_index={level},\
+            "warn,aws_config=error,supercargo={level},supercargo_app={level},supercargo_engine={level},supercargo_index={level},\
             supercargo_registry={level},supercargo_server={level},supercargo_store={level}"
         ),
     };

@@ -166,6 +166,7 @@ impl Flags<'_> {
             workers: usize::from(self.scope.workers),
             interval: Duration::from_secs(self.interval),
             sweep: Duration::from_secs(self.scope.tag_sweep),
+            event_patience: Duration::from_secs(self.scope.event_patience),
             ..Options::default()
         };
         let (key, environment) = (self.key.clone(), environment.clone());

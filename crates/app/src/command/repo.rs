@@ -10,6 +10,7 @@ use supercargo_engine::store::{Page, RepositorySetting, RepositorySettingFilter,
 
 use super::list::{JsonArray, ListFormat, all, nothing, print_failed};
 use crate::table::Table;
+use crate::text::printable;
 use crate::watch::args::DataArgs;
 use crate::{Environment, Error, Exit, Output, Result, cli, data};
 
@@ -134,8 +135,24 @@ fn list(args: &ListArgs, environment: &Environment, output: &mut Output) -> Resu
             _ => true,
         });
         print(&found, args.output, output)?;
+        if found.is_empty() && args.output == ListFormat::Table {
+            why_none(&*store, args.which.integration.as_deref(), output).await?;
+        }
         Ok(Exit::Done)
     })
+}
+
+/// Says of the connected registries that do not list their repositories, or do not answer, why: an empty list would look
+/// like an empty registry.
+async fn why_none(store: &dyn Store, integration: Option<&str>, output: &mut Output) -> Result<()> {
+    let registries = store.registries().await?;
+    for one in store.integrations(supercargo_engine::store::IncludeRemoved::No).await? {
+        let away = registries.iter().find(|state| state.name == one.registry).and_then(|state| state.away.as_ref());
+        if let Some(away) = away.filter(|_| integration.is_none_or(|name| name == one.name)) {
+            output.say(format_args!("{}: {}", one.name, printable(&away.reason.message)));
+        }
+    }
+    Ok(())
 }
 
 /// Prints settings of repositories.

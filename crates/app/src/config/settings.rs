@@ -35,6 +35,7 @@ pub(crate) const KNOWN: &[Known] = &[
     known("key-file", "key_file", Shape::Path),
     known("interval", "interval", Shape::One),
     known("tag-sweep", "tag_sweep", Shape::One),
+    known("event-patience", "event_patience", Shape::One),
     known("workers", "workers", Shape::One),
     known("all-images", "all_images", Shape::One),
     known("refresh-registry", "refresh_registry", Shape::One),

@@ -153,6 +153,10 @@ pub(crate) struct ScopeArgs {
     #[arg(long, default_value_t = 900, env = "SUPERCARGO_TAG_SWEEP", hide_env_values = true, value_name = "SECONDS")]
     pub(crate) tag_sweep: u64,
 
+    /// Seconds that the event of a push is awaited which a check has found: an integration whose events do not come is degraded
+    #[arg(long, default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..=604_800), env = "SUPERCARGO_EVENT_PATIENCE", hide_env_values = true, value_name = "SECONDS")]
+    pub(crate) event_patience: u64,
+
     /// Images to index at one time
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=256), env = "SUPERCARGO_WORKERS", hide_env_values = true, value_name = "NUMBER")]
     pub(crate) workers: u16,

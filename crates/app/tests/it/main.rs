@@ -4,7 +4,6 @@
 
 mod config;
 mod doctor;
-mod guides;
 mod help;
 mod index;
 mod integrations;

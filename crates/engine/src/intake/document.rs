@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use supercargo_events::Document;
-use supercargo_registry::{ErrorKind as Kind, Outbound, OutboundConfig};
+use supercargo_registry::{ErrorKind as Kind, NoProxy, Outbound, OutboundConfig, Secret};
 use tokio::sync::Semaphore;
 
 use crate::{Error, ErrorKind, Result};
@@ -24,29 +24,48 @@ pub trait Documents: fmt::Debug + Send + Sync {
     async fn fetch(&self, url: &str) -> Result<Vec<u8>>;
 }
 
-/// Documents of the public network: https alone, public addresses alone.
+/// Documents of the public network: https alone, public addresses alone. Behind a proxy names are resolved there, and
+/// which addresses are public is for it to know.
 #[derive(Debug)]
 pub struct PublicDocuments {
+    /// A proxy, and what is reached without it.
+    proxy: Option<(Secret, NoProxy)>,
     /// Made when the first is wanted: most sources want none.
-    client: Mutex<Option<Outbound>>,
+    direct: Mutex<Option<Outbound>>,
+    proxied: Mutex<Option<Outbound>>,
     places: Semaphore,
 }
 
 impl Default for PublicDocuments {
     fn default() -> Self {
-        Self { client: Mutex::default(), places: Semaphore::new(AT_A_TIME) }
+        Self { proxy: None, direct: Mutex::default(), proxied: Mutex::default(), places: Semaphore::new(AT_A_TIME) }
     }
 }
 
 impl PublicDocuments {
-    fn client(&self) -> Result<Outbound> {
-        let mut slot = self.client.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Fetches through `proxy`, an `http://` address, but for the hosts of `exempt`.
+    pub fn with_proxy(mut self, proxy: Secret, exempt: NoProxy) -> Self {
+        self.proxy = Some((proxy, exempt));
+        self
+    }
+
+    /// The client for an address.
+    fn client(&self, url: &http::Uri) -> Result<Outbound> {
+        let host = url.host().unwrap_or_default();
+        let port = url.port_u16().unwrap_or(443);
+        let proxy = self.proxy.as_ref().filter(|(_, exempt)| !exempt.covers(host, port)).map(|(proxy, _)| proxy);
+        let slot = if proxy.is_some() { &self.proxied } else { &self.direct };
+        let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
         match &*slot {
             Some(client) => Ok(client.clone()),
             None => {
-                // A byte more than there may be, to tell what was cut off.
-                let config =
-                    OutboundConfig { timeout: PATIENCE, answer_size: Document::LIMIT + 1, ..OutboundConfig::default() };
+                let config = OutboundConfig {
+                    timeout: PATIENCE,
+                    // A byte more than there may be, to tell what was cut off.
+                    answer_size: Document::LIMIT + 1,
+                    proxy: proxy.cloned(),
+                    ..OutboundConfig::default()
+                };
                 let client = Outbound::new(&config).map_err(failed)?;
                 Ok(slot.insert(client).clone())
             }
@@ -60,11 +79,11 @@ impl Documents for PublicDocuments {
         let Ok(_place) = self.places.try_acquire() else {
             return Err(Error::new(ErrorKind::Overloaded, "fetch a document: too many are being fetched"));
         };
-        let client = self.client()?;
         let refused =
             |kind, why: String| failed(supercargo_registry::Error::new(kind, format!("fetch a document: {why}")));
         let request = http::Request::get(url).body(Bytes::new());
         let request = request.map_err(|_| refused(Kind::Refused, "that is no address".to_owned()))?;
+        let client = self.client(request.uri())?;
         let answer = client.send(request).await.map_err(failed)?;
         if !answer.status().is_success() {
             return Err(refused(Kind::Unavailable, format!("the answer is {}", answer.status())));

@@ -8,6 +8,7 @@ use supercargo_registry::{Check, Finding, Outcome, Subject, diagnose};
 use supercargo_store::{Integration, IntegrationState, Reason, Store};
 use tokio::time::Instant;
 
+use super::machine::CREDENTIALS;
 use super::{Amiss, Connection, EventPath, PathFinding, Signal, TestEvent};
 use crate::failure::chain;
 use crate::{Clock as _, Puller, SystemClock};
@@ -71,10 +72,20 @@ impl Step {
             let name = &integration.name;
             advice = Some(format!("name repositories: supercargo repo enable --integration {name} REPOSITORY"));
         }
+        let (mut step, mut detail) = (finding.check.as_str(), finding.detail.clone());
+        // A registry that is anybody's, Docker Hub for one, turns strangers away at the door and shows them much all the
+        // same. These do not.
+        let is_private = ["acr", "artifactory"].contains(&integration.kind.as_str());
+        if finding.check == Check::SignIn && outcome == Outcome::Warned && is_private {
+            (step, outcome) = (CREDENTIALS, Outcome::Failed);
+            detail = format!("there are none, and strangers are not let in: {detail}");
+            let name = &integration.name;
+            advice = Some(format!("supercargo integration credentials {name} --user NAME --password-file FILE"));
+        }
         Self {
-            step: finding.check.as_str(),
+            step,
             outcome: outcome.as_str(),
-            detail: finding.detail.clone(),
+            detail,
             advice,
             took_ms: u64::try_from(finding.took.as_millis()).unwrap_or(u64::MAX),
         }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use supercargo_registry::ErrorKind as RegistryErrorKind;
 use supercargo_store::{
     Actor, IncludeRemoved, Integration, IntegrationId, IntegrationState, Lane, Presence, Reason, RepositoryName, Work,
@@ -14,6 +14,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use tracing::{debug, info, warn};
 
 use super::examine::{QUEUE, QUEUE_ADVICE};
+use super::machine::awaits_set_up;
 use super::{Connection, Enablement, Examination, Facts, Integrations, Signal, next};
 use crate::failure::chain;
 use crate::pull::pull;
@@ -23,6 +24,11 @@ use crate::{Error, ErrorKind, Progress, Result, Watch};
 
 /// How long a registry may be away before its integration says so. Shorter outages are nobody's business.
 const OUTAGE: Duration = Duration::from_secs(120);
+
+/// How soon a test is made again that waits for the registry's side to be set up; and, as somebody may take days to, no
+/// sooner than after this part of the time that the integration has been there.
+const SET_UP_AGAIN: SignedDuration = SignedDuration::from_secs(30);
+const SET_UP_PART: i32 = 10;
 
 /// Watches what the store's integrations say, for as long as it is not dropped.
 pub(crate) struct Keeper {
@@ -247,9 +253,15 @@ impl Keeper {
             kept.pull = Some(self.pulls.spawn(pull(Arc::clone(&self.shared), queue)));
         }
         info!(integration = name, registry = kept.integration.registry, "integration watched");
-        // It is listed in every pass, because what is new is to be shown.
-        let watch = Watch { enablement: Some(enablement), refresh_registry: true, ..connection.watch };
-        self.shared.begin_watch(watch);
+        self.shared.begin_watch(watched(connection.watch, enablement));
+    }
+
+    /// Begins the passes anew, with what is watched already.
+    fn watch_again(&self, id: IntegrationId) {
+        let Some(kept) = self.kept.get(&id) else { return };
+        if let (Some(connection), Some(enablement)) = (&kept.connection, &kept.enablement) {
+            self.shared.begin_watch(watched(connection.watch.clone(), Arc::clone(enablement)));
+        }
     }
 
     fn end(&mut self, id: IntegrationId) {
@@ -347,6 +359,10 @@ impl Keeper {
         let Some(kept) = self.kept.get_mut(&id) else { return Vec::new() };
         let mut signals = std::mem::take(&mut kept.again);
         let heard = self.shared.tracking.take_heard(&kept.integration.name);
+        if awaits_set_up(&kept.integration) && (heard.last.is_some() || !heard.notices.is_empty()) {
+            // Somebody is at it: what did not work may work now.
+            kept.replaced = true;
+        }
         signals.extend(heard.notices.into_iter().map(Signal::SetUpNotice));
         let Some(at) = heard.last else {
             // A first event may have come before a test had passed.
@@ -420,7 +436,9 @@ impl Keeper {
         let shows_queue = integration.state == IntegrationState::Error
             && integration.reason.as_ref().is_some_and(|reason| reason.kind == QUEUE);
         let works_again = shows_queue && queue.trouble.is_none() && queue.works > kept.queue_tested_for;
-        if !is_new && !is_untested && !kept.replaced && !works_again {
+        let is_due = awaits_set_up(integration)
+            && is_due(integration.created_at, integration.tested_at, self.shared.clock.now());
+        if !is_new && !is_untested && !kept.replaced && !works_again && !is_due {
             return;
         }
         kept.queue_tested_for = queue.works;
@@ -437,7 +455,17 @@ impl Keeper {
         match examined {
             // It was changed meanwhile: the test was of something else.
             Ok(_) if kept.replaced => {}
-            Ok(examination) => self.signal(id, examination.signal()).await,
+            Ok(examination) => {
+                let of = &kept.integration;
+                let was_shut_out = awaits_set_up(of)
+                    || of.state == IntegrationState::Error
+                    || self.shared.health.reason(&of.registry).is_some();
+                if examination.passed && was_shut_out {
+                    // The next pass would wait for the end of the pause that refusals brought, or for its turn.
+                    self.watch_again(id);
+                }
+                self.signal(id, examination.signal()).await;
+            }
             Err(error) => warn!(error = chain(&error), "connection not tested"),
         }
     }
@@ -474,6 +502,17 @@ impl Keeper {
     }
 }
 
+/// What is watched of an integration. It is listed in every pass, because what is new is to be shown.
+fn watched(watch: Watch, enablement: Arc<Enablement>) -> Watch {
+    Watch { enablement: Some(enablement), refresh_registry: true, ..watch }
+}
+
+/// Whether it is time to look whether the registry's side is set up.
+fn is_due(created: Timestamp, tested: Option<Timestamp>, now: Timestamp) -> bool {
+    let wait = SET_UP_AGAIN.max(now.duration_since(created) / SET_UP_PART);
+    tested.is_none_or(|tested| now.duration_since(tested) >= wait)
+}
+
 /// What is amiss with polling, in a word, if it is something that a test should look at.
 fn trouble(shared: &Shared, integration: &Integration) -> Option<String> {
     let reason = shared.health.reason(&integration.registry)?;
@@ -485,5 +524,26 @@ fn trouble(shared: &Shared, integration: &Integration) -> Option<String> {
 impl fmt::Debug for Keeper {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Keeper").field("kept", &self.kept.len()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_set_up_is_looked_for_ever_more_seldom() {
+        let at = |second: i64| Timestamp::from_second(second).unwrap();
+        let check = |tested: Option<i64>, now: i64, due: bool| {
+            assert_eq!(is_due(at(0), tested.map(at), at(now)), due, "tested at {tested:?}, now {now}");
+        };
+        check(None, 0, true);
+        check(Some(1), 30, false);
+        check(Some(1), 31, true);
+        // After an hour every six minutes.
+        check(Some(3600), 3900, false);
+        check(Some(3600), 4000, true);
+        // A clock that was put back.
+        check(Some(100), 50, false);
     }
 }

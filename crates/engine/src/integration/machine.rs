@@ -14,13 +14,20 @@ const SET_UP: &str = "set-up";
 const OVERDUE: &str = "overdue";
 /// … that is being tested.
 const TESTING: &str = "testing";
+/// … whose sign-in waits for what the registry's side is to be set up with.
+const AWAITED: &str = "set-up-awaited";
+/// The step of a test that says that there is nothing to sign in with.
+pub(super) const CREDENTIALS: &str = "credentials";
 
 /// What there is to do while nothing comes.
 const SET_UP_ADVICE: &str = "set up the registry's side: `supercargo integration template NAME` prints what that takes";
 
 /// What a pass over a registry shows as well: reasons of these kinds are over when one has gone through. They are the
 /// words of [`Check`](supercargo_registry::Check), and of what can be wrong before there is anything to check.
-const SHOWN_BY_A_POLL: [&str; 7] = ["name", "connection", "tls", "protocol", "clock", "sign-in", "repositories"];
+const SHOWN_BY_A_POLL: [&str; 8] =
+    ["name", "connection", "tls", "protocol", "clock", "sign-in", "repositories", CREDENTIALS];
+/// What does not work before the set-up, where that makes the role that is signed in as, and the queue.
+const MADE_BY_THE_SET_UP: [&str; 2] = ["sign-in", "queue"];
 
 /// What is known of an integration when something is heard of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,6 +38,8 @@ pub struct Facts {
     pub was_heard: bool,
     /// A test has passed with the credentials that it has now.
     pub is_tested: bool,
+    /// What is signed in as is made by the set-up of the registry's side: a role of a stack.
+    pub is_let_in_by_set_up: bool,
     /// Why it stands as it does.
     pub reason: Option<Reason>,
     /// What there is to do about it.
@@ -44,11 +53,12 @@ impl Facts {
         let tested = integration.tested_at.is_some_and(|at| set.is_none_or(|set| set <= at));
         let reason = integration.reason.clone();
         // A test that failed is why it is in error, unless the set-up is.
-        let failed = integration.state == State::Error && !is(reason.as_ref(), SET_UP);
+        let failed = integration.state == State::Error && !is(reason.as_ref(), SET_UP) || awaits_set_up(integration);
         Self {
             has_events,
             was_heard: integration.first_event.is_some(),
             is_tested: tested && !failed,
+            is_let_in_by_set_up: integration.kind == "ecr" && integration.settings.contains_key("role-arn"),
             reason,
             advice: integration.advice.clone(),
         }
@@ -62,6 +72,13 @@ impl Facts {
         is(self.reason.as_ref(), SET_UP)
     }
 
+    /// Whether a test that failed for this reason says no more than that the set-up is not there yet.
+    fn awaits(&self, reason: &Reason) -> bool {
+        let by_set_up = self.has_events && self.is_let_in_by_set_up;
+        let kind = reason.kind.as_str();
+        !self.is_tested && (kind == CREDENTIALS || by_set_up && MADE_BY_THE_SET_UP.contains(&kind))
+    }
+
     fn is_shown_by_a_poll(&self) -> bool {
         self.reason.as_ref().is_some_and(|reason| SHOWN_BY_A_POLL.contains(&reason.kind.as_str()))
     }
@@ -70,6 +87,11 @@ impl Facts {
     fn stay(&self, state: State) -> NewMove {
         NewMove { to: state, reason: self.reason.clone(), advice: self.advice.clone(), tested: false }
     }
+}
+
+/// Whether the sign-in of `integration` waits for the set-up of the registry's side.
+pub(super) fn awaits_set_up(integration: &Integration) -> bool {
+    integration.state == State::Pending && is(integration.reason.as_ref(), AWAITED)
 }
 
 fn is(reason: Option<&Reason>, kind: &str) -> bool {
@@ -119,6 +141,9 @@ pub struct Amiss {
 pub fn next(state: State, facts: &Facts, signal: &Signal) -> Option<NewMove> {
     match (state, signal) {
         (State::Removed, _) => None,
+        (State::Pending, Signal::TestFailed { reason, advice }) if facts.awaits(reason) => {
+            Some(not_set_up(reason, advice.as_deref()))
+        }
         (_, Signal::TestFailed { reason, advice }) => {
             let step = NewMove::new(State::Error).with_reason(reason.clone()).after_test();
             Some(NewMove { advice: advice.clone(), ..step })
@@ -132,6 +157,9 @@ pub fn next(state: State, facts: &Facts, signal: &Signal) -> Option<NewMove> {
         (State::Connected | State::Degraded, Signal::TestPassed { .. }) => Some(facts.stay(state).after_test()),
         // A pass signs in and lists, which is what was amiss.
         (State::Error, Signal::PollWorks) if facts.is_shown_by_a_poll() => Some(works(facts, None).after_test()),
+        (State::Pending, Signal::PollWorks) if is(facts.reason.as_ref(), AWAITED) => {
+            Some(works(facts, None).after_test())
+        }
         (State::Pending, Signal::EventSeen) if facts.is_tested => Some(NewMove::new(State::Connected)),
         (State::Degraded, Signal::EventSeen) => Some(NewMove::new(State::Connected)),
         (State::Error, Signal::EventSeen) if facts.set_up_failed() && facts.is_tested => {
@@ -160,6 +188,19 @@ fn works(facts: &Facts, amiss: Option<&Amiss>) -> NewMove {
     NewMove::new(State::Pending)
         .with_reason(Reason::transient(WAITING, message))
         .with_advice(advice.unwrap_or(SET_UP_ADVICE))
+}
+
+/// Nobody is let in before the registry's side is set up.
+fn not_set_up(reason: &Reason, advice: Option<&str>) -> NewMove {
+    let told = match reason.kind.as_str() {
+        CREDENTIALS => reason.message.clone(),
+        _ => format!("the registry's side is not set up yet, or lets somebody else in: {}", reason.message),
+    };
+    let advice = match (reason.kind.as_str(), advice) {
+        (CREDENTIALS, Some(advice)) => advice,
+        _ => SET_UP_ADVICE,
+    };
+    NewMove::new(State::Pending).with_reason(Reason::transient(AWAITED, told)).with_advice(advice).after_test()
 }
 
 fn overdue(since: Timestamp) -> NewMove {
@@ -233,14 +274,16 @@ mod tests {
     }
 
     fn facts() -> Vec<Facts> {
-        let reasons = [None, Some("set-up"), Some("sign-in"), Some("blob"), Some("waiting"), Some("overdue")];
+        let reasons =
+            [None, Some("set-up"), Some("sign-in"), Some("blob"), Some("waiting"), Some("overdue"), Some(AWAITED)];
         let mut all = Vec::new();
-        for bits in 0..8 {
+        for bits in 0..16 {
             for reason in reasons {
                 all.push(Facts {
                     has_events: bits & 1 != 0,
                     was_heard: bits & 2 != 0,
                     is_tested: bits & 4 != 0,
+                    is_let_in_by_set_up: bits & 8 != 0,
                     reason: reason.map(|kind| Reason::permanent(kind, "as it was")),
                     advice: None,
                 });
@@ -258,6 +301,8 @@ mod tests {
             "no test has passed" => !facts.is_tested,
             "the set-up had failed" => is(facts.reason.as_ref(), "set-up"),
             "the set-up had not failed" => !is(facts.reason.as_ref(), "set-up"),
+            "the sign-in waits for the set-up" => facts.has_events && facts.is_let_in_by_set_up && !facts.is_tested,
+            "the sign-in waited for the set-up" => is(facts.reason.as_ref(), AWAITED),
             "polling shows the same" => is(facts.reason.as_ref(), "sign-in"),
             other => panic!("docs/integrations.md: what is {other:?}?"),
         })
@@ -308,6 +353,14 @@ mod tests {
         assert_eq!(step.reason.unwrap().message, "the set-up `SupercargoECRIntegration` is A_STATUS: because");
         let step = next(State::Connected, &facts, &Signal::EventsOverdue { since: Timestamp::UNIX_EPOCH }).unwrap();
         assert!(step.reason.unwrap().message.contains("1970-01-01T00:00:00Z"));
+        let role = Facts { is_let_in_by_set_up: true, ..facts.clone() };
+        let refused = |kind: &str| Signal::TestFailed { reason: Reason::transient(kind, "403"), advice: None };
+        let step = next(State::Pending, &role, &refused("sign-in")).unwrap();
+        assert!(step.to == State::Pending && step.advice.unwrap().contains("integration template"));
+        assert!(step.reason.unwrap().message.ends_with("not set up yet, or lets somebody else in: 403"));
+        assert_eq!(next(State::Pending, &role, &refused("blob")).unwrap().to, State::Error);
+        assert_eq!(next(State::Pending, &facts, &refused("sign-in")).unwrap().to, State::Error, "a password is wrong");
+        assert_eq!(next(State::Pending, &facts, &refused(CREDENTIALS)).unwrap().to, State::Pending, "there is none");
         // Another test that fails says what is wrong now, and a passed one takes nothing back that it does not show.
         let facts = Facts { reason: Some(Reason::transient("overdue", "since noon")), ..facts };
         let step = next(State::Degraded, &facts, &Signal::TestPassed { amiss: None }).unwrap();

@@ -59,8 +59,11 @@ impl EntraClient {
         let direct = builder()?.build().map_err(bad)?;
         let proxied = match &config.proxy {
             Some(address) => {
-                let proxy = reqwest::Proxy::all(address.expose()).map_err(bad)?;
-                Some(builder()?.proxy(proxy).build().map_err(bad)?)
+                let proxy = Url::parse(address.expose())
+                    .map_err(|_| crate::Error::new(Kind::Configuration, "read proxy: it is not an http:// address"))?;
+                let exempt = config.no_proxy.clone();
+                let way = move |to: &Url| (!exempt.covers_url(to)).then(|| proxy.clone());
+                Some(builder()?.proxy(reqwest::Proxy::custom(way)).build().map_err(bad)?)
             }
             None => None,
         };

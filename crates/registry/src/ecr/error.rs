@@ -5,6 +5,7 @@ use std::error::Error as StdError;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_ecr::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_types::error::ErrorMetadata;
 
 use crate::distribution::find_cause;
 use crate::secret::printable;
@@ -76,12 +77,25 @@ fn from_chain(action: &str, error: &(dyn StdError + 'static)) -> Error {
             Error::new(ErrorKind::Credential, format!("{action}: there are no AWS credentials"))
                 .with_hint(NO_CREDENTIALS)
         }
-        Some(_) => Error::new(ErrorKind::Credential, format!("{action}: no AWS credentials ({said})")),
+        Some(_) => {
+            // What a service answered, without how the SDK came to ask it.
+            let said = find_cause::<ErrorMetadata>(error).and_then(words).unwrap_or(said);
+            Error::new(ErrorKind::Credential, format!("{action}: no AWS credentials ({said})"))
+        }
         None if said.contains("timeout") || said.contains("timed out") => {
             Error::new(ErrorKind::Timeout, format!("{action}: {said}"))
         }
         None => Error::new(ErrorKind::Malformed, format!("{action}: {said}")),
     }
+}
+
+/// A service's answer, as far as it has words for it.
+fn words(answer: &ErrorMetadata) -> Option<String> {
+    let code = printable(answer.code()?, SAID);
+    Some(match answer.message() {
+        Some(message) => format!("{code}: {}", printable(message, SAID)),
+        None => code,
+    })
 }
 
 fn because(error: &Error) -> String {
@@ -173,6 +187,13 @@ mod tests {
             CredentialsError::provider_error("the file is broken"),
             ErrorKind::Credential,
             "get AWS credentials: no AWS credentials (an error occurred while loading credentials: the file is broken)",
+        );
+        let refused =
+            ErrorMetadata::builder().code("AccessDenied").message("not authorized to perform: sts:AssumeRole");
+        check(
+            CredentialsError::provider_error(refused.build()),
+            ErrorKind::Credential,
+            "get AWS credentials: no AWS credentials (AccessDenied: not authorized to perform: sts:AssumeRole)",
         );
         let lost = Error::new(ErrorKind::Network, "connect to https://sts.eu-west-1.amazonaws.com/");
         check(

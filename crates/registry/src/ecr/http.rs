@@ -11,10 +11,10 @@ use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
 use reqwest::redirect::Policy;
-use reqwest::{Client, NoProxy, Proxy};
+use reqwest::{Client, Proxy};
 use url::Url;
 
-use crate::distribution::{Deadlines, TransportConfig, client_config, transport_error};
+use crate::distribution::{Deadlines, NoProxy, TransportConfig, client_config, transport_error};
 use crate::secret::redacted;
 use crate::{Error, ErrorKind, Result};
 
@@ -22,8 +22,8 @@ use crate::{Error, ErrorKind, Result};
 const ANSWER: usize = 64 << 20;
 
 /// Where credentials of this machine are asked for: the metadata services of EC2, ECS and EKS Pod Identity. They answer
-/// on this machine alone, and a proxy would be handed what they say.
-const NEVER_PROXIED: &str = "169.254.0.0/16,fd00:ec2::/32,127.0.0.0/8,::1,localhost";
+/// on this machine alone, and a proxy would be handed what they say. (What is on the machine itself is never proxied.)
+const NEVER_PROXIED: &str = "169.254.0.0/16,fd00:ec2::/32";
 
 /// The HTTP client of the SDK's services.
 #[derive(Clone, Debug)]
@@ -42,16 +42,23 @@ impl SdkHttp {
             .http1_only()
             .connect_timeout(config.deadlines.connect)
             .no_proxy();
-        if let Some(address) = &config.proxy {
-            let proxy = Proxy::all(address.expose())
-                .map_err(|_| Error::new(ErrorKind::Configuration, "read proxy: it is not an http:// address"))?;
-            builder = builder.proxy(proxy.no_proxy(NoProxy::from_string(NEVER_PROXIED)));
+        if let Some(way) = way(config)? {
+            builder = builder.proxy(Proxy::custom(way));
         }
         let client = builder
             .build()
             .map_err(|error| Error::new(ErrorKind::Configuration, "set up the client").with_source(error))?;
         Ok(Self { client, deadlines: config.deadlines })
     }
+}
+
+/// Which proxy is on the way to an address, if one is.
+fn way(config: &TransportConfig) -> Result<Option<impl Fn(&Url) -> Option<Url> + Send + Sync + 'static>> {
+    let Some(address) = &config.proxy else { return Ok(None) };
+    let proxy = Url::parse(address.expose())
+        .map_err(|_| Error::new(ErrorKind::Configuration, "read proxy: it is not an http:// address"))?;
+    let (never, exempt) = (NEVER_PROXIED.parse::<NoProxy>()?, config.no_proxy.clone());
+    Ok(Some(move |to: &Url| (!never.covers_url(to) && !exempt.covers_url(to)).then(|| proxy.clone())))
 }
 
 impl HttpClient for SdkHttp {
@@ -129,5 +136,37 @@ fn failed(error: Error) -> ConnectorError {
         ErrorKind::Timeout => ConnectorError::timeout(error.into()),
         ErrorKind::Network => ConnectorError::io(error.into()),
         _ => ConnectorError::user(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Secret;
+
+    #[test]
+    fn what_is_exempt_is_asked_directly() {
+        let check = |exempt: &str, to: &str, proxied: bool| {
+            let config = TransportConfig {
+                proxy: Some(Secret::from("http://user:word@proxy.test:3128".to_owned())),
+                no_proxy: exempt.parse().unwrap(),
+                ..TransportConfig::default()
+            };
+            let way = way(&config).unwrap().unwrap();
+            let found = way(&Url::parse(to).unwrap());
+            assert_eq!(found.is_some(), proxied, "{to} with {exempt:?}");
+        };
+        check("", "https://api.ecr.eu-west-1.amazonaws.com/", true);
+        check(".amazonaws.com", "https://api.ecr.eu-west-1.amazonaws.com/", false);
+        check(".amazonaws.com", "https://sts.eu-west-1.amazonaws.com/", false);
+        check("other.test", "https://sts.eu-west-1.amazonaws.com/", true);
+        check("", "http://169.254.169.254/latest/meta-data/", false);
+        check("", "http://[fd00:ec2::254]/latest/meta-data/", false);
+        check("", "http://127.0.0.1:51679/creds", false);
+    }
+
+    #[test]
+    fn without_a_proxy_there_is_none() {
+        assert!(way(&TransportConfig::default()).unwrap().is_none());
     }
 }

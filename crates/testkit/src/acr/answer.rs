@@ -110,8 +110,9 @@ fn require(shared: &Shared, caller: &Caller, resource: &str, action: &str) -> Re
 }
 
 fn challenge(shared: &Shared, scope: Option<&str>) -> Refusal {
-    let host = &shared.host;
-    let mut challenge = format!("Bearer realm=\"http://{host}/oauth2/token\",service=\"{host}\"");
+    let name = shared.name();
+    let scheme = if shared.options.name.is_some() { "https" } else { "http" };
+    let mut challenge = format!("Bearer realm=\"{scheme}://{name}/oauth2/token\",service=\"{name}\"");
     if let Some(scope) = scope {
         challenge.push_str(&format!(",scope=\"{scope}\""));
     }

@@ -117,7 +117,7 @@ pub(super) fn tags(shared: &Shared, repository: &str, parts: &Parts) -> Result<R
         })
         .collect();
     // A repository without tags has no member of the name.
-    let mut body = json!({"registry": shared.host, "imageName": repository});
+    let mut body = json!({"registry": shared.name(), "imageName": repository});
     if !items.is_empty() {
         body["tags"] = json!(items);
     }
@@ -151,5 +151,5 @@ pub(super) fn manifests(shared: &Shared, repository: &str, parts: &Parts) -> Res
     }
     let (items, next) = page(shared, parts, &found, |(digest, _, _)| digest)?;
     let items: Vec<&Value> = items.iter().map(|(_, _, item)| item).collect();
-    Ok(respond(&json!({"registry": shared.host, "imageName": repository, "manifests": items}), next.as_deref()))
+    Ok(respond(&json!({"registry": shared.name(), "imageName": repository, "manifests": items}), next.as_deref()))
 }

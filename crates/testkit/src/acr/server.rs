@@ -31,6 +31,7 @@ pub struct AcrServerBuilder {
     pub(super) largest_page: Option<usize>,
     pub(super) metadata_api: Option<bool>,
     pub(super) abac: bool,
+    pub(super) name: Option<String>,
     content: Option<RegistryServerBuilder>,
 }
 
@@ -56,6 +57,12 @@ impl AcrServerBuilder {
     /// A token of the registry's own with a name and a password.
     pub fn with_token(mut self, name: impl Into<String>, password: impl Into<String>, access: Access) -> Self {
         self.principals.insert(name.into(), Principal { password: Some(password.into()), access });
+        self
+    }
+
+    /// Calls itself by this name, as which it is reached by https through somebody else.
+    pub fn with_name(mut self, host: impl Into<String>) -> Self {
+        self.name = Some(host.into());
         self
     }
 
@@ -249,6 +256,13 @@ impl AcrServer {
     /// Forgets the requests so far.
     pub fn clear_requests(&self) {
         lock(&self.shared.log).clear();
+    }
+}
+
+impl Shared {
+    /// What the registry calls itself.
+    pub(super) fn name(&self) -> &str {
+        self.options.name.as_deref().unwrap_or(&self.host)
     }
 }
 

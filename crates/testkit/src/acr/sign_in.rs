@@ -109,7 +109,7 @@ impl Shared {
         let mut claims = json!({
             "jti": format!("365e3b5b-844e-4a21-a38c-{:012x}", tokens.count),
             "sub": subject, "nbf": now, "exp": now + life.as_secs(), "iat": now,
-            "iss": "Azure Container Registry", "aud": self.host, "version": "1.0", "grant_type": grant, "roles": [],
+            "iss": "Azure Container Registry", "aud": self.name(), "version": "1.0", "grant_type": grant, "roles": [],
         });
         if let (Some(claims), Some(extra)) = (claims.as_object_mut(), extra.as_object()) {
             claims.extend(extra.clone());
@@ -192,7 +192,7 @@ pub(super) fn exchange(shared: &Shared, parts: &Parts, body: &str) -> Result<Res
     if field("grant_type") != "access_token" {
         return Err(bad("grant_type"));
     }
-    if field("service") != shared.host {
+    if field("service") != shared.name() {
         return Err(bad("service"));
     }
     let directory = shared.options.directory.as_ref().ok_or_else(unauthorized)?;
@@ -214,7 +214,7 @@ pub(super) fn token(shared: &Shared, parts: &Parts, body: &str) -> Result<Respon
     let text = if parts.method == Method::POST { body } else { parts.uri.query().unwrap_or_default() };
     let pairs = parse(text);
     let field = |name: &str| value(&pairs, name).unwrap_or_default();
-    if field("service") != shared.host {
+    if field("service") != shared.name() {
         return Err(Refusal::new(StatusCode::BAD_REQUEST, "INVALID", "service is not valid"));
     }
     let header = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
