@@ -14,7 +14,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use tracing::{debug, info, warn};
 
 use super::examine::{QUEUE, QUEUE_ADVICE};
-use super::machine::awaits_set_up;
+use super::machine::{WAITING, awaits_set_up};
 use super::{Connection, Enablement, Examination, Facts, Integrations, Signal, next};
 use crate::failure::chain;
 use crate::pull::pull;
@@ -414,9 +414,14 @@ impl Keeper {
         let trouble = self.shared.tracking.queue(&kept.integration.name).trouble?;
         let away = self.shared.clock.now().duration_since(trouble.since);
         let is_away = Duration::try_from(away).is_ok_and(|away| away >= OUTAGE);
-        // A test that has passed since knows better; what is wrong with the registry itself comes first.
-        let is_old = trouble.last <= kept.integration.since;
-        if is_old || kept.integration.state == IntegrationState::Error || !(trouble.is_lasting || is_away) {
+        // Of what has not passed a test, tests tell: they read the queue, too. One that has passed since knows better.
+        let Integration { state, reason, since, .. } = &kept.integration;
+        let stands = match state {
+            IntegrationState::Connected | IntegrationState::Degraded => true,
+            IntegrationState::Pending => reason.as_ref().is_some_and(|reason| reason.kind == WAITING),
+            IntegrationState::Error | IntegrationState::Removed => false,
+        };
+        if !stands || trouble.last <= *since || !(trouble.is_lasting || is_away) {
             return None;
         }
         let reason = Reason::transient(QUEUE, trouble.message);

@@ -7,7 +7,7 @@ use supercargo_events::{SetupNotice, SetupState};
 use supercargo_store::{Integration, IntegrationState as State, NewMove, Reason};
 
 /// The kind of the reason of an integration that waits for its first event.
-const WAITING: &str = "waiting";
+pub(super) const WAITING: &str = "waiting";
 /// … whose set-up at the registry's side failed.
 const SET_UP: &str = "set-up";
 /// … whose events are overdue.
