@@ -54,10 +54,10 @@ pub(super) const AZURE: &[Cost] = &[
     ),
 ];
 
-/// Price lists of Event Grid (operations) and of Queue Storage (class 1 and 2 operations, locally redundant).
+/// The queue is paid by operations, whose price depends on region and redundancy: a bound, no price.
 pub(super) const AZURE_QUEUE: &[Cost] = &[
     AZURE[0],
-    cost("queue", 0.2, "month", "the queue about $0.20 a month (asking it takes some 520 000 operations)"),
+    cost("queue", 1.0, "month", "the queue less than $1 a month (asking it takes some 520 000 operations)"),
     AZURE[1],
     AZURE[2],
 ];
