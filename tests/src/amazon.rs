@@ -16,12 +16,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use supercargo_testkit::{Artifact as _, Image, RegistryServer};
+use supercargo_testkit::{Image, RegistryServer};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::process::Command;
 use tokio::task::JoinHandle;
 
+use crate::moto::put_image;
 use crate::{Internet, Moto, Sender, openssl, python};
 
 /// The address at which the vendors reach the server.
@@ -38,14 +39,6 @@ if given["account"] != "123456789012":
                aws_session_token=session["SessionToken"])
 def client(service):
     return boto3.client(service, **place, **own)
-"#;
-
-const PUT: &str = r#"
-ecr = client("ecr")
-if not any(known["repositoryName"] == given["repository"] for known in ecr.describe_repositories()["repositories"]):
-    ecr.create_repository(repositoryName=given["repository"])
-ecr.put_image(repositoryName=given["repository"], imageManifest=given["manifest"], imageTag=given["tag"],
-              imageManifestMediaType=given["mediaType"], imageDigest=given["digest"])
 "#;
 
 const DELETE_IMAGE: &str = r#"
@@ -204,15 +197,8 @@ impl EcrAccount<'_> {
     /// If Amazon's library complains.
     pub async fn push(&self, image: &Image, repository: &str, tag: &str) -> Result<Value> {
         self.v2.push(image, repository, tag);
-        let root = image.root();
-        let given = json!({
-            "repository": repository,
-            "tag": tag,
-            "manifest": std::str::from_utf8(&root.bytes)?,
-            "mediaType": root.descriptor.media_type,
-            "digest": root.digest(),
-        });
-        self.boto3(PUT, given).await?;
+        let (script, given) = put_image(image, repository, tag)?;
+        self.boto3(script, given).await?;
         Ok(self.image_action("PUSH", repository, tag, image.digest()))
     }
 

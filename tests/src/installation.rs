@@ -70,6 +70,11 @@ impl Installation {
         &self.address
     }
 
+    /// Its address, as an operator tells it.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
     /// Its data directory.
     pub fn data(&self) -> PathBuf {
         self.folder.path().join("data")

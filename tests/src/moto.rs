@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
+use supercargo_testkit::{Artifact as _, Image};
 use tempfile::TempDir;
 
 use crate::{Service, ask_python, eventually, free_port, python};
@@ -19,6 +20,15 @@ given = json.load(sys.stdin)
 def client(service):
     return boto3.client(service, region_name="eu-west-1", endpoint_url=given["endpoint"],
                         aws_access_key_id=given["key"], aws_secret_access_key=given["secret"])
+"#;
+
+/// Puts an image into a repository of ECR, which is made if need be.
+const PUT_IMAGE: &str = r#"
+ecr = client("ecr")
+if not any(known["repositoryName"] == given["repository"] for known in ecr.describe_repositories()["repositories"]):
+    ecr.create_repository(repositoryName=given["repository"])
+ecr.put_image(repositoryName=given["repository"], imageManifest=given["manifest"], imageTag=given["tag"],
+              imageManifestMediaType=given["mediaType"], imageDigest=given["digest"])
 "#;
 
 /// A running `moto`. Its state goes with it.
@@ -74,6 +84,17 @@ impl Moto {
         ask_python(&format!("{OPEN}{script}"), &given).await
     }
 
+    /// Has ECR know an image of moto's own account: its manifest, and no layers.
+    ///
+    /// # Errors
+    ///
+    /// What Amazon's library complains of.
+    pub async fn put_image(&self, image: &Image, repository: &str, tag: &str) -> Result<()> {
+        let (script, given) = put_image(image, repository, tag)?;
+        self.boto3(script, given).await?;
+        Ok(())
+    }
+
     /// Makes a queue; its address.
     ///
     /// # Errors
@@ -84,4 +105,17 @@ impl Moto {
         let made = self.boto3(make, json!({ "name": name })).await?;
         made.as_str().map(str::to_owned).context("a queue has an address")
     }
+}
+
+/// The script that has ECR know an image, and what it is given.
+pub(crate) fn put_image(image: &Image, repository: &str, tag: &str) -> Result<(&'static str, Value)> {
+    let root = image.root();
+    let given = json!({
+        "repository": repository,
+        "tag": tag,
+        "manifest": std::str::from_utf8(&root.bytes)?,
+        "mediaType": root.descriptor.media_type,
+        "digest": root.digest(),
+    });
+    Ok((PUT_IMAGE, given))
 }

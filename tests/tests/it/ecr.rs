@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
-use supercargo_testkit::{Artifact as _, Image, RegistryServer};
+use supercargo_testkit::{Image, RegistryServer};
 use supercargo_tests::{Api, Moto, Watcher, app, base, supercargo_with};
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -14,14 +14,6 @@ const HOST: &str = "123456789012.dkr.ecr.eu-west-1.amazonaws.com";
 const TOKEN: &str = "123456789012-auth-token";
 
 const VARIABLES: [(&str, &str); 2] = [("AWS_ACCESS_KEY_ID", Moto::KEY.0), ("AWS_SECRET_ACCESS_KEY", Moto::KEY.1)];
-
-const PUT: &str = r#"
-ecr = client("ecr")
-if not any(known["repositoryName"] == given["repository"] for known in ecr.describe_repositories()["repositories"]):
-    ecr.create_repository(repositoryName=given["repository"])
-ecr.put_image(repositoryName=given["repository"], imageManifest=given["manifest"], imageTag=given["tag"],
-              imageManifestMediaType=given["mediaType"], imageDigest=given["digest"])
-"#;
 
 const DELETE: &str = r#"
 client("ecr").batch_delete_image(repositoryName=given["repository"], imageIds=[{"imageTag": given["tag"]}])
@@ -41,16 +33,7 @@ impl Ecr {
 
     async fn push(&self, image: &Image, repository: &str, tag: &str) -> Result<()> {
         self.v2.push(image, repository, tag);
-        let root = image.root();
-        let given = json!({
-            "repository": repository,
-            "tag": tag,
-            "manifest": std::str::from_utf8(&root.bytes)?,
-            "mediaType": root.descriptor.media_type,
-            "digest": root.digest(),
-        });
-        self.moto.boto3(PUT, given).await?;
-        Ok(())
+        self.moto.put_image(image, repository, tag).await
     }
 
     /// Deletes the only tag of an image, and the image with it: so does ECR.
