@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use futures_util::TryStreamExt as _;
 use jiff::Timestamp;
-use supercargo_registry::{Repository, Tag};
+use supercargo_registry::{ErrorKind as RegistryErrorKind, Repository, Tag};
 use supercargo_store::{Change, Lane, OnDead, Page, PlaceFilter, Presence, Work};
 use tokio::task::{JoinError, JoinSet};
 use tracing::{debug, error, info, warn};
@@ -265,16 +265,21 @@ impl Reconciler {
         }
         let mut unlisted = None;
         if self.listed.is_none() || self.watch.refresh_registry {
-            match list(&self.watch).await {
+            let mut listed = list(&self.watch).await;
+            if let Err(trouble) = listed {
+                if self.shared.blame(&self.watch, &trouble).await == Blame::Registry {
+                    return Err(trouble);
+                }
+                // It answers now. Without this, what was in the way a moment ago alone would be so for an interval.
+                listed = if may_be_over(&trouble) { list(&self.watch).await } else { Err(trouble) };
+            }
+            match listed {
                 Ok(listed) => {
                     // With `refresh_registry` this comes with every pass.
                     if self.listed.as_ref().map(Vec::len) != Some(listed.len()) {
                         info!(registry = self.watch.host(), repositories = listed.len(), "repositories listed");
                     }
                     self.listed = Some(listed);
-                }
-                Err(trouble) if self.shared.blame(&self.watch, &trouble).await == Blame::Registry => {
-                    return Err(trouble);
                 }
                 Err(trouble) => unlisted = Some(trouble),
             }
@@ -355,6 +360,13 @@ impl Reconciler {
             error!(registry = self.watch.host(), %error, "state of the registry not recorded");
         }
     }
+}
+
+/// Whether what kept a registry from listing contradicts that it answers: a connection that broke, a sign-in that was
+/// refused. Whoever may sign in and may not list is told so by another refusal.
+fn may_be_over(trouble: &Trouble) -> bool {
+    let sign_in = [RegistryErrorKind::Unauthorized, RegistryErrorKind::Credential];
+    trouble.class == Class::Passing || sign_in.iter().any(|kind| kind.as_str() == trouble.reason.kind)
 }
 
 async fn list(watch: &Watch) -> Result<Vec<Repository>, Trouble> {

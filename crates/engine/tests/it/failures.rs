@@ -124,3 +124,16 @@ async fn a_registry_that_lists_no_repositories_is_watched_by_what_is_known() {
     assert!(ship.digests().await.contains(&digest));
     assert_eq!(summary.unreached[0].reason.kind, "denied");
 }
+
+/// A role that is made while it is looked whether it is there; a connection that broke.
+#[tokio::test]
+async fn what_is_over_when_the_registry_is_asked_again_costs_no_pass() {
+    for kind in [ErrorKind::Credential, ErrorKind::Unauthorized, ErrorKind::Unavailable] {
+        let ship = Ship::new();
+        let digest = ship.push("team/app", "1.0", "one");
+        *ship.registry.switches.refused_once.lock().unwrap() = Some(kind);
+        let summary = ship.sail().await;
+        assert!(ship.digests().await.contains(&digest), "{kind:?}");
+        assert!(summary.unreached.is_empty(), "{kind:?}: {:?}", summary.unreached);
+    }
+}

@@ -40,6 +40,8 @@ pub(crate) struct Switches {
     pub(crate) away: Mutex<Option<ErrorKind>>,
     /// The catalog fails like this.
     pub(crate) unlisted: Mutex<Option<ErrorKind>>,
+    /// The next catalog is refused like this, and no other.
+    pub(crate) refused_once: Mutex<Option<ErrorKind>>,
     /// The tag list fails in the middle.
     pub(crate) torn_list: AtomicBool,
     /// Tags that the list leaves out.
@@ -107,6 +109,9 @@ impl Registry for Switched {
             return failed(error);
         }
         if let Some(kind) = *self.switches.unlisted.lock().unwrap() {
+            return failed(Error::new(kind, "list repositories"));
+        }
+        if let Some(kind) = self.switches.refused_once.lock().unwrap().take() {
             return failed(Error::new(kind, "list repositories"));
         }
         let hidden = self.switches.hidden_repositories.lock().unwrap().clone();
