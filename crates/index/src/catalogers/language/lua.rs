@@ -1,7 +1,8 @@
 //! Lua rocks, from their rockspecs.
 //!
 //! LuaRocks keeps `<tree>/lib/luarocks/rocks-5.4/<name>/<version>/<name>-<version>.rockspec` of what it installed:
-//! there the path says name and version. A rockspec elsewhere is the manifest of a project. Source of the format:
+//! there the path says name and version. A rockspec elsewhere lies beside the source of a rock, which is what runs:
+//! it counts as a `package.json` outside `node_modules` does. Source of the format:
 //! <https://github.com/luarocks/luarocks/blob/main/docs/rockspec_format.md>.
 //!
 //! | Field | |
@@ -14,7 +15,7 @@
 mod rockspec;
 
 use crate::catalogers::field;
-use crate::package::{Evidence, Package};
+use crate::package::Package;
 use crate::{Cataloger, Contents, File, Findings, Interest, Problem};
 use rockspec::Rockspec;
 
@@ -31,7 +32,7 @@ impl Cataloger for Lua {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn interest(&self) -> Interest {
@@ -41,7 +42,7 @@ impl Cataloger for Lua {
     fn catalog(&self, file: &File<'_>, contents: &mut Contents<'_>, findings: &mut Findings) -> Result<(), Problem> {
         let text = field::text(contents, LONGEST)?;
         let rockspec = Rockspec::read(&text);
-        let describe = |name: &str, version: &str, evidence| Package {
+        let describe = |name: &str, version: &str| Package {
             kind: "luarocks".to_owned(),
             name: name.to_lowercase(),
             version: version.to_owned(),
@@ -49,16 +50,15 @@ impl Cataloger for Lua {
             author: rockspec.description("maintainer").and_then(field::line),
             description: rockspec.description("summary").and_then(field::line),
             url: rockspec.description("homepage").and_then(field::word),
-            evidence,
             ..Package::default()
         };
         if let Some((name, version)) = installed(file) {
-            findings.package(describe(name, version, Evidence::Installed));
+            findings.package(describe(name, version));
         } else if let (Some(name), Some(version)) = (rockspec.text("package"), rockspec.text("version"))
             && field::is_word(name)
             && field::is_word(version)
         {
-            findings.package(describe(name, version, Evidence::Declared));
+            findings.package(describe(name, version));
         }
         Ok(())
     }
@@ -112,9 +112,9 @@ build = { type = \"builtin\", modules = { [\"quux\"] = \"quux.lua\", version = \
             url: Some("https://quux.example.org".into()),
             ..Package::default()
         };
-        let declared = Package { evidence: Evidence::Declared, ..quux.clone() };
-        assert_eq!(testing::packages(&Lua, PATH, QUUX), [quux]);
-        assert_eq!(testing::packages(&Lua, "app/quux-2.4.1-2.rockspec", QUUX), [declared]);
+        for path in [PATH, "app/quux-2.4.1-2.rockspec"] {
+            assert_eq!(testing::packages(&Lua, path, QUUX), std::slice::from_ref(&quux), "{path}");
+        }
     }
 
     #[test]
