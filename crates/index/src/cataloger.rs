@@ -110,10 +110,18 @@ impl<'a> File<'a> {
     }
 }
 
+/// Names that the packages of one file require and provide. Those of a large system's database are 200 000.
+const MOST_NAMES: usize = 1 << 19;
+
+/// Names that one package requires, or provides.
+pub(crate) const MOST_NAMES_OF_ONE: usize = 1 << 14;
+
 /// What a cataloger finds in one file.
 #[derive(Debug, Default)]
 pub struct Findings {
     pub(crate) packages: Vec<Package>,
+    /// Names that packages have required and provided so far.
+    names: usize,
     pub(crate) supplements: Vec<Supplement>,
     pub(crate) distro: Option<Distro>,
     pub(crate) repositories: Vec<String>,
@@ -121,11 +129,21 @@ pub struct Findings {
 }
 
 impl Findings {
-    /// A package that the file is evidence of. One without a name is dropped.
-    pub fn package(&mut self, package: Package) {
+    /// A package that the file is evidence of. One without a name is dropped. Of what packages require and provide,
+    /// 16 384 names each are kept, and half a million in all.
+    pub fn package(&mut self, mut package: Package) {
         if !package.name.is_empty() {
+            package.requires.truncate(self.names_left());
+            self.names += package.requires.iter().map(|required| 1 + required.or.len()).sum::<usize>();
+            package.provides.truncate(self.names_left());
+            self.names += package.provides.len();
             self.packages.push(package);
         }
+    }
+
+    /// A name costs many times the two bytes that it may have in a file.
+    fn names_left(&self) -> usize {
+        MOST_NAMES.saturating_sub(self.names).min(MOST_NAMES_OF_ONE)
     }
 
     /// A fact about a package that another file brings.

@@ -62,7 +62,7 @@ pub use license::{license_expression, license_identifiers};
 pub use limits::Limits;
 pub use metadata::{ImageDetails, ImageLayer, ImageMetadata, ImagePackage, ImageVex, Location, Repositories, Source};
 pub use oci_spec::image::{Descriptor, Digest, ImageManifest};
-pub use package::{Distro, Evidence, Package, SourcePackage, Supplement};
+pub use package::{Distro, Evidence, Package, Requirement, SourcePackage, Supplement};
 pub use platform::Platform;
 pub use provenance::{Material, Provenance, ProvenanceMode, SourceLines};
 pub use read_layer::read_layer;

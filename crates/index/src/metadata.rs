@@ -159,6 +159,10 @@ pub struct ImagePackage {
     /// the Python package `requests`. Both are entries, and are one piece of software.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,
+    /// Package URLs of the image's packages that it needs when it runs, sorted. Known of those whose evidence says
+    /// it; what it needs and is not there is left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub depends_on: Vec<String>,
     /// The evidence files, each with the layer that first brought the package there. Empty for a source package.
     pub locations: Vec<Location>,
     /// The catalogers that found it.

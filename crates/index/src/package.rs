@@ -61,12 +61,49 @@ pub struct Package {
     /// Files that the package owns: paths from the image's root, without the leading slash.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<String>,
+    /// What it needs when it runs, by the word of its evidence. An image's package has, for those that are there,
+    /// what it [depends on](crate::ImagePackage::depends_on) instead.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub requires: Vec<Requirement>,
+    /// Names besides its own under which others may require it: virtual packages, libraries, files. Not kept in an
+    /// image's package.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub provides: Vec<String>,
     /// Whether it is there, or only somebody says so.
     #[serde(skip_serializing_if = "is_default")]
     pub evidence: Evidence,
     /// Needed for development only, by the word of its lock file.
     #[serde(skip_serializing_if = "is_default")]
     pub dev: bool,
+}
+
+/// What a package needs when it runs.
+///
+/// It is met by an installed package of the same type. The system's package manager sees the whole image. Of what
+/// Node.js would load, the directory decides: `name` is that below `node_modules`. Elsewhere, a package that lies in
+/// the same file comes first (in an archive: the nearest to it there), then one in the same directory, then one in a
+/// directory beside it, above it or below it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(default)]
+pub struct Requirement {
+    /// The name: a package's, with its namespace and a slash before it if it has one, or one that a package
+    /// [provides](Package::provides), or the absolute path of a file that a package of the system owns.
+    pub name: String,
+    /// The version that was asked for, where the evidence says one. Another of this name will do if that one is not
+    /// there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// Names that will do as well, the preferred first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub or: Vec<String>,
+}
+
+impl Requirement {
+    /// Of this name, in any version.
+    pub fn of(name: impl Into<String>) -> Self {
+        Self { name: name.into(), ..Self::default() }
+    }
 }
 
 /// What makes us say that a package is there, the best first.

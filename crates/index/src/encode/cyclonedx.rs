@@ -7,7 +7,7 @@
 //! | component whose `bom-ref` is its package URL | a package; `scope` `optional` if it is only declared |
 //! | `evidence.occurrences` | the evidence files, each with its layer as `additionalContext` |
 //! | `pedigree.ancestors` | the source package, which is not in the image itself |
-//! | `dependencies` | the root depends on all that is in it, the distribution on its packages |
+//! | `dependencies` | the root depends on all that is in it, the distribution on its packages, a package on what it needs when it runs |
 //!
 //! | Property | holds |
 //! | --- | --- |
@@ -18,10 +18,12 @@
 //! | `supercargo:cataloger` | who found the package |
 //! | `supercargo:development` | `true` if it is for development only |
 //! | `supercargo:signingKey` | the ID of the key that an rpm was signed with, not verified |
+//! | `supercargo:owner` | the package of the system that brought this one's files |
 //! | `supercargo:cpe` | further CPE names; the field holds one |
 //! | `supercargo:location:N:layerDigest`, `:layerDiffId` | the layer that brought the package to location N |
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use serde::Serialize;
 
@@ -236,6 +238,13 @@ impl<'a> Document<'a> {
             dependencies.push(Dependency { r#ref: SYSTEM, depends_on: of_system });
         }
         dependencies.insert(0, Dependency { r#ref: ROOT, depends_on: inside });
+        let written: HashSet<&str> = components.iter().filter_map(|component| component.bom_ref).collect();
+        for found in metadata.packages.iter().filter(|found| written.contains(&*found.purl)) {
+            let on: Vec<&str> = found.depends_on.iter().map(String::as_str).filter(|on| written.contains(on)).collect();
+            if !on.is_empty() {
+                dependencies.push(Dependency { r#ref: &found.purl, depends_on: on });
+            }
+        }
         // With files unread the list of components is known to be short of some.
         let compositions = match metadata.skipped.is_empty() {
             true => Vec::new(),
@@ -360,6 +369,7 @@ fn component<'a>(found: &'a ImagePackage, metadata: &'a ImageMetadata, licenses:
         properties.push(property("supercargo:development", "true"));
     }
     properties.extend(package.signing_key.as_deref().map(|key| property("supercargo:signingKey", key)));
+    properties.extend(found.owner.as_deref().map(|owner| property("supercargo:owner", owner)));
     properties.extend(cpes.map(|cpe| property("supercargo:cpe", cpe)));
     let mut occurrences = Vec::with_capacity(found.locations.len());
     for (number, location) in found.locations.iter().enumerate() {

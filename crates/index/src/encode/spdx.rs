@@ -13,6 +13,8 @@
 //! | layer `CONTAINS` package | the layer first brought it, by one of its evidence files |
 //! | operating system `CONTAINS` package | it is one of the distribution's |
 //! | image `CONTAINS` package | in a directory, which has no layers |
+//! | package `DEPENDS_ON` package | needs it when it runs |
+//! | package `CONTAINS` package | of the system, and brought the other's files |
 //! | package `GENERATED_FROM` package | built from this source package, which is not in the image itself |
 //! | package `DEPENDENCY_OF`, `DEV_DEPENDENCY_OF` image | only named, by a lock file or a manifest |
 //!
@@ -328,6 +330,14 @@ impl<'a> Elements<'a> {
         self.packages.push(element);
         if let Some(parent) = found.parent.as_deref().and_then(|parent| self.ids.get(parent)).cloned() {
             self.relate(&id, "GENERATED_FROM", &parent);
+        }
+        for on in &found.depends_on {
+            if let Some(on) = self.ids.get(on.as_str()).cloned() {
+                self.relate(&id, "DEPENDS_ON", &on);
+            }
+        }
+        if let Some(owner) = found.owner.as_deref().and_then(|owner| self.ids.get(owner)).cloned() {
+            self.relate(&owner, "CONTAINS", &id);
         }
         match package.evidence {
             Evidence::Declared if package.dev => self.relate(&id, "DEV_DEPENDENCY_OF", root),

@@ -25,6 +25,7 @@ fn found(purl: &str, package: Package, locations: &[(&str, u32)]) -> ImagePackag
         package,
         parent,
         owner: None,
+        depends_on: Vec::new(),
         locations: locations.collect(),
         catalogers,
     }
@@ -82,6 +83,9 @@ fn metadata() -> ImageMetadata {
         found(quux_source, source, &[]),
     ];
     packages[0].parent = Some(quux_source.into());
+    packages[1].owner = Some(packages[0].purl.clone());
+    // One is only declared, one is not there.
+    packages[1].depends_on = ["pkg:npm/%40acme/b@", "pkg:npm/%40acme/c@1", "pkg:npm/none@1"].map(str::to_owned).into();
     ImageMetadata {
         format: ImageMetadata::FORMAT,
         indexer: "1-abc".into(),
@@ -231,6 +235,8 @@ fn spdx_tells_the_image_its_layers_and_its_packages() {
     assert!(related("SPDXRef-Layer-0", "CONTAINS", quux) && related("SPDXRef-Layer-1", "CONTAINS", quux));
     assert!(related("SPDXRef-OperatingSystem", "CONTAINS", quux));
     assert!(related(quux, "GENERATED_FROM", id("quux")));
+    assert!(related(id("@acme/a"), "DEPENDS_ON", id("@acme/b")));
+    assert!(related(quux, "CONTAINS", id("@acme/a")));
     assert!(!list(&document, "/packages").iter().any(|package| package["name"] == "@acme/c"));
 }
 
@@ -269,6 +275,9 @@ fn cyclonedx_tells_the_image_its_layers_and_its_packages() {
     let dependencies = list(&document, "/dependencies");
     assert_eq!(dependencies[0]["dependsOn"][0], "operating-system");
     assert_eq!(dependencies[1]["dependsOn"][0], "pkg:deb/debian/libquux%2B%2B1@1:2.4-1?arch=amd64");
+    assert_eq!(dependencies[2]["ref"], "pkg:npm/%40acme/a@1");
+    assert_eq!(*list(&dependencies[2], "/dependsOn"), ["pkg:npm/%40acme/b@"]);
+    assert_eq!(property(component("a"), "supercargo:owner"), ["pkg:deb/debian/libquux%2B%2B1@1:2.4-1?arch=amd64"]);
     assert!(
         !list(&document, "/components").iter().any(|component| component["name"] == "quux" || component["name"] == "c")
     );

@@ -49,7 +49,7 @@ mod tests {
         merge.package(&inside, "dotnet-binary", "/lib/Acme.dll", 0);
         merge.package(&owner, "dotnet-deps", "/app/Acme.deps.json", 1);
         let found: Vec<_> = merge
-            .finish()
+            .finish(|_| None)
             .packages
             .iter()
             .map(|package| {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::packages::Packages;
-use super::{Squashed, assemblies, ownership};
+use super::{Squashed, assemblies, dependencies, ownership};
 use crate::catalogers::system::os_release;
 use crate::layer::FileFindings;
 use crate::package::{Distro, Supplement};
@@ -58,7 +58,8 @@ impl<'a> Merge<'a> {
         self.distros.push((path.to_owned(), distro));
     }
 
-    pub(super) fn finish(mut self) -> Squashed {
+    /// `real_path` follows the links in a path to a file.
+    pub(super) fn finish(mut self, real_path: impl Fn(&str) -> Option<String>) -> Squashed {
         let rank = |path: &str| os_release::PATHS.iter().position(|known| path[1..] == **known);
         self.distros.sort_by(|(a, _), (b, _)| (rank(a).is_none(), rank(a), a).cmp(&(rank(b).is_none(), rank(b), b)));
         let distro = self.distros.first().map(|(_, distro)| (*distro).clone());
@@ -71,13 +72,15 @@ impl<'a> Merge<'a> {
         // The best evidence first: of several records of a package the first one tells what it is.
         self.packages.sort_by_key(|found| found.package.evidence);
         let mut packages = Packages::default();
-        for found in self.packages {
+        let mut purls = Vec::with_capacity(self.packages.len());
+        for found in &self.packages {
             let named = supplements.get(&(found.package.kind.as_str(), found.package.name.as_str()));
             let beside = self.beside.get(directory(&found.location.path)).into_iter().flatten();
             let beside = beside.filter(|supplement| supplement.kind == found.package.kind);
             let about: Vec<&Supplement> = named.into_iter().flatten().chain(beside).copied().collect();
-            packages.add(found, &about, distro.as_ref());
+            purls.push(packages.add(found, &about, distro.as_ref()));
         }
+        packages.depend(dependencies::resolve(&self.packages, &purls, real_path));
         let mut packages = packages.finish();
         ownership::settle(&mut packages);
         // What is installed first, then the source packages that it was built from, then what is part of another.
@@ -89,7 +92,7 @@ impl<'a> Merge<'a> {
 }
 
 /// The path of the directory that holds the file.
-fn directory(path: &str) -> &str {
+pub(super) fn directory(path: &str) -> &str {
     path.rsplit_once('/').map_or("", |(directory, _)| directory)
 }
 
@@ -124,7 +127,7 @@ mod tests {
         merge.facts(&mine, "/lib/a-1.dist-info/RECORD", 0);
         merge.facts(&other, "/venv/a-1.dist-info/RECORD", 0);
         merge.facts(&npm, "/lib/a-1.dist-info/npm", 0);
-        let found = merge.finish().packages;
+        let found = merge.finish(|_| None).packages;
         assert_eq!(found[0].package.files, ["mine"]);
         assert_eq!(found[0].purl, "pkg:pypi/a@1?vcs_url=mine");
     }
@@ -154,7 +157,7 @@ mod tests {
         for (package, path) in [(&first, "/1"), (&second, "/2"), (&third, "/3")] {
             merge.package(package, "portage", path, 0);
         }
-        let found = merge.finish().packages;
+        let found = merge.finish(|_| None).packages;
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].locations.len(), 3);
         assert_eq!(
@@ -185,7 +188,7 @@ mod tests {
         for package in &packages {
             merge.package(package, "java", "/app.war", 0);
         }
-        let merged = merge.finish().packages;
+        let merged = merge.finish(|_| None).packages;
         assert_eq!(merged.len(), 1);
         assert_eq!(merged[0].package.within, None);
         let within: Vec<_> = merged[0].locations.iter().filter_map(|location| location.within.as_deref()).collect();
@@ -208,7 +211,7 @@ mod tests {
             merge.package(package, "rpm", "/var/lib/rpm/rpmdb.sqlite", 1);
         }
         merge.facts(&findings, "/usr/lib/os-release", 2);
-        merge.finish()
+        merge.finish(|_| None)
     }
 
     fn perl() -> Package {

@@ -52,7 +52,7 @@ fn can_be_owned(package: &ImagePackage) -> bool {
 
 /// The path with a merged `/usr` taken off: databases name `bin/sh` where the file lies in `usr/bin/sh`, and the
 /// other way round.
-fn merged(path: &str) -> &str {
+pub(super) fn merged(path: &str) -> &str {
     let path = path.trim_start_matches('/');
     match path.strip_prefix("usr/") {
         Some(rest) if ["bin/", "sbin/", "lib/", "lib64/", "lib32/"].iter().any(|dir| rest.starts_with(dir)) => rest,
@@ -77,6 +77,7 @@ mod tests {
             license: None,
             parent: None,
             owner: None,
+            depends_on: Vec::new(),
             locations: at.iter().map(|&path| Location { path: path.into(), within: None, layer: None }).collect(),
             catalogers: Vec::new(),
         }

@@ -8,7 +8,7 @@ use crate::purl::{self, Purl};
 use crate::{Evidence, ImagePackage, Location, Package, license_expression};
 
 /// Package types whose namespace is the distribution.
-const DISTRO_PACKAGES: &[&str] = &["deb", "apk", "rpm", "alpm", "opkg"];
+pub(super) const DISTRO_PACKAGES: &[&str] = &["deb", "apk", "rpm", "alpm", "opkg"];
 
 /// Packages by package URL.
 #[derive(Debug, Default)]
@@ -27,10 +27,10 @@ struct Merged {
 }
 
 impl Packages {
-    /// Adds a record. Those of better evidence come first.
-    pub(super) fn add(&mut self, found: Found<'_>, supplements: &[&Supplement], distro: Option<&Distro>) {
+    /// Adds a record and returns its package URL. Those of better evidence come first.
+    pub(super) fn add(&mut self, found: &Found<'_>, supplements: &[&Supplement], distro: Option<&Distro>) -> String {
         let mut package = found.package.clone();
-        package.within = None;
+        (package.within, package.requires, package.provides) = (None, Vec::new(), Vec::new());
         // A package file of another family than the distribution's says nothing of the distribution.
         let distro = distro.filter(|distro| purl::is_native(&package.kind, distro));
         for supplement in supplements {
@@ -72,14 +72,24 @@ impl Packages {
             }
             None => {
                 self.by_identity.entry(identity).or_default().push(purl.clone());
-                self.by_purl.entry(purl.clone()).or_insert(Merged::new(purl, package))
+                self.by_purl.entry(purl.clone()).or_insert(Merged::new(purl.clone(), package))
             }
         };
         let entry = &mut merged.package;
         entry.parent = entry.parent.take().or(parent);
-        merged.locations.insert((evidence, found.location));
+        merged.locations.insert((evidence, found.location.clone()));
         if !entry.catalogers.iter().any(|name| name == found.cataloger) {
             entry.catalogers.push(found.cataloger.to_owned());
+        }
+        purl
+    }
+
+    /// Adds what packages depend on.
+    pub(super) fn depend<'a>(&mut self, dependencies: impl IntoIterator<Item = (&'a str, BTreeSet<&'a str>)>) {
+        for (purl, on) in dependencies {
+            if let Some(merged) = self.by_purl.get_mut(purl) {
+                merged.package.depends_on = on.into_iter().map(str::to_owned).collect();
+            }
         }
     }
 
@@ -140,6 +150,7 @@ impl Merged {
             license: None,
             parent: None,
             owner: None,
+            depends_on: Vec::new(),
             locations: Vec::new(),
             catalogers: Vec::new(),
         };
@@ -220,7 +231,7 @@ mod tests {
             // The paths count down: what is known best must not be told by the alphabet.
             merge.package(package, "test", &format!("/{}", 9 - number), 0);
         }
-        merge.finish().packages
+        merge.finish(|_| None).packages
     }
 
     #[test]

@@ -141,6 +141,7 @@ pub fn package(purl: &str, name: &str, version: &str, path: &str) -> ImagePackag
         license: None,
         parent: None,
         owner: None,
+        depends_on: Vec::new(),
         locations: vec![Location { path: path.to_owned(), within: None, layer: Some(1) }],
         catalogers: vec!["test".to_owned()],
     }

@@ -19,7 +19,7 @@ use memchr::memmem;
 use super::go_build_info::{self, BuildInfo};
 use super::go_flags;
 use crate::catalogers::{binary, check_count};
-use crate::package::Package;
+use crate::package::{Package, Requirement};
 use crate::{Cataloger, Contents, File, Findings, Interest, Problem};
 
 /// Bytes of a module's path or version; Go's own proxy refuses far less.
@@ -35,7 +35,7 @@ impl Cataloger for GoBinary {
     }
 
     fn version(&self) -> u32 {
-        2
+        3
     }
 
     fn interest(&self) -> Interest {
@@ -91,6 +91,12 @@ fn packages(info: &BuildInfo, image: &[u8]) -> Vec<Package> {
     if let Some(version) = go_version(&info.go_version) {
         packages.push(module("stdlib", version));
     }
+    // The list does not say which module needs which: the program needs them all.
+    if modules.main.is_some()
+        && let Some((main, others)) = packages.split_first_mut()
+    {
+        main.requires = others.iter().map(requirement).collect();
+    }
     packages
 }
 
@@ -106,6 +112,14 @@ fn module(path: &str, version: &str) -> Package {
         version: version.to_owned(),
         ..Package::default()
     }
+}
+
+fn requirement(module: &Package) -> Requirement {
+    let name = match &module.namespace {
+        Some(namespace) => format!("{namespace}/{}", module.name),
+        None => module.name.clone(),
+    };
+    Requirement { version: Some(module.version.clone()), ..Requirement::of(name) }
 }
 
 /// `(devel)` says that there is no version, and so do the placeholders for modules that are only ever replaced by
@@ -260,6 +274,20 @@ mod tests {
             None => format!("{} {}", package.name, package.version),
         };
         findings.packages().iter().map(line).collect()
+    }
+
+    #[test]
+    fn a_program_needs_every_module_of_it() {
+        let modules = "path\tquux\nmod\tquux\tv1.0.0\th1:a=\ndep\tgithub.com/acme/one\tv0.1.0\th1:b=\n";
+        let (bytes, _) = elf(&[(".go.buildinfo", &inline("go1.22.1", modules))]);
+        let file = File { path: "usr/bin/quux", size: bytes.len() as u64, executable: true };
+        let mut findings = Findings::default();
+        GoBinary.catalog(&file, &mut Contents::held(&bytes), &mut findings).expect("reads");
+        let required =
+            |name: &str, version: &str| Requirement { version: Some(version.into()), ..Requirement::of(name) };
+        let [main, others @ ..] = findings.packages() else { panic!("nothing found") };
+        assert_eq!(main.requires, [required("github.com/acme/one", "v0.1.0"), required("stdlib", "1.22.1")]);
+        assert!(others.iter().all(|package| package.requires.is_empty()));
     }
 
     #[test]

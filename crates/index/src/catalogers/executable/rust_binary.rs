@@ -5,7 +5,8 @@
 //! | Part | |
 //! | --- | --- |
 //! | section `.dep-v0` (ELF, PE, Mach-O), custom section `.dep-v0` (WebAssembly) | zlib |
-//! | inflated | JSON: `{"packages": [{"name", "version", "source", "kind", "root"}]}` |
+//! | inflated | JSON: `{"packages": [{"name", "version", "source", "kind", "dependencies", "root"}]}` |
+//! | `dependencies` | indexes of others in the list |
 //! | `kind` | `build` for what only build scripts used: not in the program, so no package; otherwise absent or `runtime` |
 
 use std::borrow::Cow;
@@ -19,13 +20,16 @@ use serde::Deserialize;
 
 use super::window::Window;
 use crate::catalogers::{binary, check_count};
-use crate::package::Package;
+use crate::package::{Package, Requirement};
 use crate::{Cataloger, Contents, File, Findings, Interest, Problem};
 
 const SECTION: &str = ".dep-v0";
 
 /// Inflated bytes: the format's own recommendation. Programs with 1 000 crates have about 200 KiB.
 const LONGEST_LIST: u64 = 8 << 20;
+
+/// Dependencies of all crates of a list. Programs with 1 000 crates have about 5 000.
+const MOST_DEPENDENCIES: usize = 200_000;
 
 /// Deflated bytes, in a file that is too large to hold.
 const LONGEST_SECTION: usize = 1 << 20;
@@ -52,7 +56,7 @@ impl Cataloger for RustBinary {
     }
 
     fn version(&self) -> u32 {
-        2
+        3
     }
 
     fn interest(&self) -> Interest {
@@ -145,6 +149,8 @@ struct Crate<'a> {
     version: Cow<'a, str>,
     #[serde(borrow, default)]
     kind: Option<Cow<'a, str>>,
+    #[serde(default)]
+    dependencies: Vec<usize>,
 }
 
 fn crates(section: &[u8]) -> Result<Vec<Package>, Problem> {
@@ -158,15 +164,32 @@ fn crates(section: &[u8]) -> Result<Vec<Package>, Problem> {
     }
     let list: List<'_> =
         serde_json::from_slice(&json).map_err(|error| Problem::malformed(format!("{SECTION}: {error}")))?;
-    let in_program = list.packages.into_iter().filter(|package| package.kind.as_deref() != Some("build"));
+    let in_program = list.packages.iter().filter(|package| package.is_in_program());
+    let mut left = MOST_DEPENDENCIES;
     Ok(in_program
-        .map(|package| Package {
-            kind: "cargo".to_owned(),
-            name: package.name.into_owned(),
-            version: package.version.into_owned(),
-            ..Package::default()
+        .map(|package| {
+            let needed = package.dependencies.iter().take(left).filter_map(|&index| list.packages.get(index));
+            let requires: Vec<_> = needed.filter(|needed| needed.is_in_program()).map(Crate::requirement).collect();
+            left -= requires.len();
+            Package {
+                kind: "cargo".to_owned(),
+                name: package.name.as_ref().to_owned(),
+                version: package.version.as_ref().to_owned(),
+                requires,
+                ..Package::default()
+            }
         })
         .collect())
+}
+
+impl Crate<'_> {
+    fn is_in_program(&self) -> bool {
+        self.kind.as_deref() != Some("build")
+    }
+
+    fn requirement(&self) -> Requirement {
+        Requirement { version: Some(self.version.as_ref().to_owned()), ..Requirement::of(&*self.name) }
+    }
 }
 
 /// What a file shows that is too large to hold.
@@ -252,7 +275,7 @@ mod tests {
 
     const LIST: &str = r#"{"packages":[{"name":"quux","version":"1.2.3","source":"crates.io","features":["x"]},
         {"name":"cc","version":"1.0.0","source":"crates.io","kind":"build"},
-        {"name":"ap\u0070","version":"0.1.0","source":"local","kind":"runtime","dependencies":[0],"root":true}],"format":8}"#;
+        {"name":"ap\u0070","version":"0.1.0","source":"local","kind":"runtime","dependencies":[0,1,9],"root":true}],"format":8}"#;
 
     fn deflate(text: &[u8]) -> Vec<u8> {
         let mut encoder = ZlibEncoder::new(Vec::new(), Compression::default());
@@ -272,6 +295,20 @@ mod tests {
         let file = elf(&[(".text", b"x"), (SECTION, &deflate(LIST.as_bytes()))]).0;
         assert_eq!(read(&file).unwrap(), ["quux 1.2.3", "app 0.1.0"]);
         assert_eq!(read(&elf(&[(".text", SECTION.as_bytes())]).0).unwrap(), [""; 0]);
+    }
+
+    #[test]
+    fn dependencies_are_named_with_their_versions() {
+        let packages = crates(&deflate(LIST.as_bytes())).unwrap();
+        let quux = Requirement { version: Some("1.2.3".into()), ..Requirement::of("quux") };
+        assert_eq!(packages[1].requires, [quux]);
+        assert!(packages[0].requires.is_empty());
+        // Many names of one crate: more than the list has bytes.
+        let crate_of =
+            |at: usize| format!(r#"{{"name":"a","version":"{at}","dependencies":[{}0]}}"#, "0,".repeat(50_000));
+        let list = format!(r#"{{"packages":[{}]}}"#, (0..8).map(crate_of).collect::<Vec<_>>().join(","));
+        let names: usize = crates(&deflate(list.as_bytes())).unwrap().iter().map(|one| one.requires.len()).sum();
+        assert_eq!(names, MOST_DEPENDENCIES);
     }
 
     #[test]

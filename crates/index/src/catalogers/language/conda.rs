@@ -12,12 +12,13 @@
 //! | `subdir` | qualifier `subdir`: `linux-64`, `noarch` |
 //! | `fn` | qualifier `type`: `conda` or `tar.bz2`, its extension |
 //! | `url` | home page is not recorded; this is where it was fetched |
+//! | `depends` | what it requires: `python >=3.9,<4`, of which the first word |
 //! | `files` | owned files, under the environment's directory |
 
 use serde::Deserialize;
 
 use crate::catalogers::field::{self, Few, Scalar};
-use crate::package::Package;
+use crate::package::{Package, Requirement};
 use crate::{Cataloger, Contents, File, Findings, Interest, Problem};
 
 /// Bytes of a record. The largest, of packages with 70 000 files, have about 20 MiB.
@@ -25,6 +26,9 @@ const LONGEST: usize = 32 << 20;
 
 /// Owned files of one package. The largest real ones have 70 000.
 const MOST_FILES: usize = 200_000;
+
+/// Packages that one needs. Metapackages name some hundreds.
+const MOST_DEPENDENCIES: usize = 4096;
 
 /// Linux's `PATH_MAX`.
 const LONGEST_PATH: usize = 4096;
@@ -50,6 +54,7 @@ struct Record {
     r#fn: Scalar,
     license: Scalar,
     size: Option<u64>,
+    depends: Few<Scalar, MOST_DEPENDENCIES>,
     files: Few<Scalar, MOST_FILES>,
 }
 
@@ -59,7 +64,7 @@ impl Cataloger for Conda {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn interest(&self) -> Interest {
@@ -78,6 +83,13 @@ impl Cataloger for Conda {
             version,
             licenses: field::line(record.license.text()).into_iter().collect(),
             size: record.size,
+            requires: record
+                .depends
+                .0
+                .iter()
+                .filter_map(|depends| required(depends.text()))
+                .map(Requirement::of)
+                .collect(),
             files: owned(file.directory().trim_end_matches("conda-meta"), &record.files),
             ..Package::default()
         };
@@ -97,6 +109,12 @@ impl Cataloger for Conda {
         findings.package(package);
         Ok(())
     }
+}
+
+/// `python` of `conda-forge::python[version='>=3.9']` and of `python >=3.9,<4`.
+fn required(depends: &str) -> Option<&str> {
+    let depends = depends.rsplit_once("::").map_or(depends, |(_, depends)| depends);
+    depends.trim_start().split([' ', '[', '=', '<', '>', '!', '~']).next().filter(|name| !name.is_empty())
 }
 
 /// `main` of `https://repo.anaconda.com/pkgs/main/linux-64`, `conda-forge` of `conda-forge/noarch` and of itself.
@@ -134,7 +152,8 @@ mod tests {
 
     const PATH: &str = "opt/conda/envs/quux/conda-meta/quux-2.4.1-h1_0.json";
     const QUUX: &str = r#"{"name": "quux", "version": "2.4.1", "build": "h1_0", "build_number": 0, "size": 4096,
-        "channel": "https://conda.anaconda.org/conda-forge/linux-64", "subdir": "linux-64", "depends": ["libc >=2"],
+        "channel": "https://conda.anaconda.org/conda-forge/linux-64", "subdir": "linux-64", "depends":
+        ["libc >=2", "conda-forge::foo-bar[version='>=3']", "baz=1.0=h1", "", 7],
         "fn": "quux-2.4.1-h1_0.conda", "license": "MIT AND BSD-3-Clause", "features": "", "noarch": null,
         "files": ["bin/quux", "lib/python3.12/site-packages/quux.py", "/etc/passwd", "../up"],
         "paths_data": {"paths": [{"_path": "bin/quux", "sha256": "00"}], "paths_version": 1}, "link": {"type": 1}}"#;
@@ -151,6 +170,7 @@ mod tests {
                 qualifiers: qualifiers.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
                 licenses: vec!["MIT AND BSD-3-Clause".into()],
                 size: Some(4096),
+                requires: ["libc", "foo-bar", "baz", "7"].map(Requirement::of).into(),
                 files: vec![
                     "opt/conda/envs/quux/bin/quux".into(),
                     "opt/conda/envs/quux/lib/python3.12/site-packages/quux.py".into()

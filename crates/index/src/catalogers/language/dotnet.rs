@@ -28,7 +28,7 @@ use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use crate::catalogers::check_count;
-use crate::package::{Evidence, Package};
+use crate::package::{Evidence, Package, Requirement};
 use crate::{Cataloger, Contents, File, Findings, Interest, Problem};
 
 /// Bytes of a `deps.json`. Those of large applications have 1 MiB; a hostile one needs thirty times its size.
@@ -36,6 +36,9 @@ const LONGEST_DOCUMENT: usize = 4 << 20;
 
 /// Bytes of all owned paths of one document, so that a deep directory and many short names stay bounded.
 const MOST_PATH_BYTES: usize = 16 << 20;
+
+/// Dependencies of all libraries of one document.
+const MOST_DEPENDENCIES: usize = 200_000;
 
 /// Reads `*.deps.json`.
 #[derive(Debug)]
@@ -47,7 +50,7 @@ impl Cataloger for DotnetDeps {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn interest(&self) -> Interest {
@@ -68,7 +71,7 @@ pub(in crate::catalogers) fn read(text: &str, directory: Option<&str>, findings:
         serde_json::from_str(text).map_err(|error| Problem::malformed(format!("deps.json: {error}")))?;
     let target = document.target();
     let present = target.map(present).unwrap_or_default();
-    let mut path_bytes = 0;
+    let (mut path_bytes, mut dependencies_left) = (0, MOST_DEPENDENCIES);
     for (key, library) in &document.libraries {
         let Some(kind) = library.kind() else { continue };
         let Some((name, version)) = key.split_once('/').filter(|(name, version)| is_id(name) && is_id(version)) else {
@@ -85,6 +88,10 @@ pub(in crate::catalogers) fn read(text: &str, directory: Option<&str>, findings:
             if !present.get(key.as_str()).is_some_and(|present| *present) {
                 package.evidence = Evidence::Declared;
             }
+            // There is one of each name in a document; the versions are those that were asked for.
+            let needed = entry.dependencies.keys().take(dependencies_left);
+            package.requires.extend(needed.map(|name| Requirement::of(name.trim_start_matches("runtimepack."))));
+            dependencies_left -= package.requires.len();
             if let Some(directory) = directory {
                 for path in entry.files(directory) {
                     path_bytes += path.len();
@@ -179,7 +186,7 @@ impl Library {
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
 struct Entry {
-    dependencies: HashMap<String, IgnoredAny>,
+    dependencies: BTreeMap<String, IgnoredAny>,
     runtime: BTreeMap<String, Asset>,
     native: BTreeMap<String, Asset>,
     compile: BTreeMap<String, Asset>,
@@ -296,7 +303,12 @@ mod tests {
         "targets": {
             ".NETCoreApp,Version=v8.0": {},
             ".NETCoreApp,Version=v8.0/linux-x64": {
-                "Quux/1.2.0": {"dependencies": {"Acme.All": "3.0.0"}, "runtime": {"Quux.dll": {}}},
+                "Quux/1.2.0": {
+                    "dependencies": {
+                        "Acme.All": "3.0.0", "runtimepack.Microsoft.NETCore.App.Runtime.linux-x64": "8.0.4"
+                    },
+                    "runtime": {"Quux.dll": {}}
+                },
                 "Acme.All/3.0.0": {"dependencies": {"acme.core": "3.0.0"}},
                 "Acme.Core/3.0.1": {
                     "dependencies": {"System.Old": "4.3.0"},
@@ -347,6 +359,18 @@ mod tests {
                 "+Microsoft.NETCore.App.Runtime.linux-x64 8.0.4",
             ]
         );
+    }
+
+    #[test]
+    fn dependencies_are_kept() {
+        let packages = read(QUUX);
+        let requires = |name: &str| {
+            let package = packages.iter().find(|package| package.name == name).expect("is there");
+            package.requires.iter().map(|required| required.name.as_str()).collect::<Vec<_>>()
+        };
+        assert_eq!(requires("Quux"), ["Acme.All", "Microsoft.NETCore.App.Runtime.linux-x64"]);
+        assert_eq!(requires("Acme.All"), ["acme.core"]);
+        assert_eq!(requires("Acme.Unlisted"), [""; 0]);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! | Entry | Says | Source of the format |
 //! | --- | --- | --- |
 //! | `**/pom.properties` | group, artifact, version: one for each artifact that was merged into the archive | Maven Archiver |
-//! | `META-INF/maven/**/pom.xml` | the same, and licences | Maven's model |
+//! | `META-INF/maven/**/pom.xml` | the same, licences and dependencies | Maven's model |
 //! | `META-INF/MANIFEST.MF` | titles, versions, symbolic names, licences | JAR file specification, OSGi core, Jenkins |
 //! | the archive's own name | artifact and version | Maven's and Gradle's naming |
 //! | `*.jar`, `*.war`, … | an archive within this one | |
@@ -44,7 +44,7 @@ impl Cataloger for Java {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn interest(&self) -> Interest {
@@ -140,6 +140,27 @@ mod tests {
         let (packages, problem) = read_at(path, bytes);
         assert_eq!(problem, None);
         packages
+    }
+
+    #[test]
+    fn a_project_names_what_it_needs_when_it_runs() {
+        let dependency = |artifact: &str, more: &str| {
+            format!("<dependency><groupId>org.acme</groupId><artifactId>{artifact}</artifactId>{more}</dependency>")
+        };
+        let dependencies = [
+            dependency("lib", "<version>[1,2)</version>"),
+            dependency("driver", "<scope>runtime</scope>"),
+            dependency("junit", "<scope>test</scope>"),
+            dependency("servlet", "<scope>provided</scope>"),
+            "<dependency><groupId>${no}</groupId><artifactId>x</artifactId></dependency>".to_owned(),
+        ];
+        let pom = format!("<project><dependencies>{}</dependencies></project>", dependencies.concat());
+        let bytes = jar("quux", &[("META-INF/maven/org.acme/quux/pom.xml", pom.as_bytes())]);
+        let file = File { path: "lib/quux-1.jar", size: bytes.len() as u64, executable: false };
+        let mut findings = Findings::default();
+        Java.catalog(&file, &mut Contents::held(&bytes), &mut findings).unwrap();
+        let names: Vec<_> = findings.packages()[0].requires.iter().map(|required| required.name.as_str()).collect();
+        assert_eq!(names, ["org.acme/lib", "org.acme/driver"]);
     }
 
     fn replaced(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {

@@ -8,6 +8,7 @@
 //! | `name` | `name`, `@scope/name` |
 //! | `license`, `licenses` | `"MIT"`, `{"type": "MIT", "url": …}`, `["MIT", {"type": …}]` |
 //! | `author` | `"Name <mail> (url)"`, `{"name": …, "email": …, "url": …}` |
+//! | `dependencies`, `optionalDependencies`, `peerDependencies` | `{"name": "^1.0"}`; the name is that of the directory |
 //!
 //! Every `package.json` with a name and a version counts, under `node_modules` or not: a global npm, a bundled
 //! Electron or Yarn, or the application itself lie elsewhere. Those of the same format that are no npm packages
@@ -17,7 +18,8 @@
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
 
-use crate::package::Package;
+use crate::catalogers::field::Keys;
+use crate::package::{Package, Requirement};
 use crate::{Cataloger, Contents, File, Findings, Interest, Problem};
 
 /// Bytes of a `package.json`. The largest published ones have about 1 MiB; parsed values need many times more.
@@ -42,7 +44,7 @@ impl Cataloger for Npm {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn interest(&self) -> Interest {
@@ -88,6 +90,7 @@ struct Manifest {
     license: Value,
     licenses: Value,
     engines: Value,
+    requires: Vec<String>,
     /// A field that only manifests of Visual Studio Code extensions have.
     extension: bool,
     unity: bool,
@@ -115,6 +118,9 @@ impl<'de> serde::Deserialize<'de> for Manifest {
                         "license" => manifest.license = map.next_value()?,
                         "licenses" => manifest.licenses = map.next_value()?,
                         "engines" => manifest.engines = map.next_value()?,
+                        "dependencies" | "optionalDependencies" | "peerDependencies" => {
+                            manifest.requires.extend(map.next_value::<Keys>()?.0);
+                        }
                         "publisher" | "contributes" | "activationEvents" => {
                             manifest.extension = true;
                             map.next_value::<IgnoredAny>()?;
@@ -158,6 +164,7 @@ impl Manifest {
             author: person(&self.author),
             description: self.description.and_then(|text| text.lines().next().map(str::to_owned)),
             url: self.homepage,
+            requires: self.requires.into_iter().map(Requirement::of).collect(),
             ..Package::default()
         }
     }
@@ -240,7 +247,9 @@ mod tests {
         "name": "@acme/quux", "version": "2.4.1", "private": true, "_resolved": {"x": [1, [2]]},
         "description": "quux\nfor node", "homepage": "https://quux.example.org/",
         "author": {"name": "Ann", "email": "ann@example.org", "url": "https://ann.example.org"},
-        "license": "(MIT OR Apache-2.0)", "engines": {"node": ">=18"}, "name2": null
+        "license": "(MIT OR Apache-2.0)", "engines": {"node": ">=18"}, "name2": null,
+        "dependencies": {"foo": "^1.0", "@bar/baz": "npm:other@2"}, "devDependencies": {"mocha": "1"},
+        "optionalDependencies": {"fsevents": "*"}, "peerDependencies": ["none"]
     }"#;
 
     #[test]
@@ -256,6 +265,7 @@ mod tests {
                 author: Some("Ann <ann@example.org> (https://ann.example.org)".into()),
                 description: Some("quux".into()),
                 url: Some("https://quux.example.org/".into()),
+                requires: ["@bar/baz", "foo", "fsevents"].map(Requirement::of).into(),
                 ..Package::default()
             }]
         );

@@ -15,7 +15,7 @@ use std::borrow::Cow;
 use memchr::memchr;
 
 use crate::catalogers::zip::Archive;
-use crate::package::Package;
+use crate::package::{Package, Requirement};
 use crate::{Cataloger, Contents, File, Findings, Interest, Problem};
 
 /// Bytes of metadata that are read; what follows the header block is the long description.
@@ -37,7 +37,7 @@ impl Cataloger for Python {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn interest(&self) -> Interest {
@@ -88,7 +88,7 @@ fn package(bytes: &[u8]) -> Package {
     let mut package = Package { kind: "pypi".to_owned(), ..Package::default() };
     let (mut expression, mut license, mut classifiers) = (None, None, Vec::new());
     let (mut author_email, mut project_url) = (None, None);
-    for (field, value) in headers(bytes) {
+    for Header { field, value, whole } in headers(bytes) {
         let text = || String::from_utf8_lossy(value).into_owned();
         let optional = || Some(text()).filter(|value| !value.is_empty() && value != "UNKNOWN");
         // Where a field that may stand once is repeated, the first counts.
@@ -102,6 +102,8 @@ fn package(bytes: &[u8]) -> Package {
             b"project-url" if project_url.is_none() => project_url = home_page(&text()),
             b"license-expression" if expression.is_none() => expression = optional(),
             b"license" if license.is_none() => license = optional().filter(|text| text.len() <= LONGEST_LICENSE),
+            b"requires-dist" => package.requires.extend(requirement(&String::from_utf8_lossy(whole))),
+            b"provides-dist" => package.provides.extend(distribution(&String::from_utf8_lossy(value))),
             b"classifier" if classifiers.len() < MOST_LICENSES => classifiers.extend(classified_license(&text())),
             _ => {}
         }
@@ -127,11 +129,20 @@ fn package(bytes: &[u8]) -> Package {
     package
 }
 
-/// The header block: fields and the first lines of their values.
-fn headers(bytes: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+struct Header<'a> {
+    field: &'a [u8],
+    /// The first line.
+    value: &'a [u8],
+    /// All lines.
+    whole: &'a [u8],
+}
+
+/// The header block.
+fn headers(bytes: &[u8]) -> impl Iterator<Item = Header<'_>> {
     let mut rest = bytes;
     std::iter::from_fn(move || {
         while !rest.is_empty() {
+            let block = rest;
             let end = memchr(b'\n', rest).unwrap_or(rest.len());
             let line = &rest[..end];
             rest = rest.get(end + 1..).unwrap_or_default();
@@ -141,11 +152,30 @@ fn headers(bytes: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
             // A line that begins with space belongs to the field before.
             let colon = memchr(b':', line).filter(|_| !line[0].is_ascii_whitespace());
             if let Some(colon) = colon {
-                return Some((line[..colon].trim_ascii(), line[colon + 1..].trim_ascii()));
+                let mut end = end;
+                while let Some(b' ' | b'\t') = block.get(end + 1) {
+                    end += 1 + memchr(b'\n', &block[end + 1..]).unwrap_or(block.len() - end - 1);
+                }
+                let [field, value] = [&line[..colon], &line[colon + 1..]].map(<[u8]>::trim_ascii);
+                return Some(Header { field, value, whole: &block[colon + 1..end] });
             }
         }
         None
     })
+}
+
+/// `charset-normalizer[unicode] (<4,>=2) ; python_version >= "3.7"`. What only an extra needs is left out.
+fn requirement(text: &str) -> Option<Requirement> {
+    let (specifier, marker) = text.split_once(';').unwrap_or((text, ""));
+    let is_extra = marker.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').any(|word| word == "extra");
+    distribution(specifier).filter(|_| !is_extra).map(Requirement::of)
+}
+
+/// The name that a specifier begins with.
+fn distribution(specifier: &str) -> Option<String> {
+    let is_name = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    let name = specifier.trim().split(|c| !is_name(c)).next().unwrap_or_default();
+    (!name.is_empty()).then(|| name.to_owned())
 }
 
 /// `License :: OSI Approved :: MIT License` → `MIT License`. The group alone says nothing.
@@ -192,6 +222,10 @@ License: MIT
 Classifier: License :: OSI Approved :: MIT License
 Requires-Dist: other (>=1)
   ; extra == 'x'
+Requires-Dist: foo.bar[y] (<4,>=2) ; python_version < '3.12' and sys_platform == 'extras'
+Requires-Dist: baz@ https://example.org/baz.whl
+Requires-Dist: >=1
+Provides-Dist: quuux (2)
 
 Name: not a field
 Version: 9
@@ -209,6 +243,8 @@ Version: 9
                 author: Some("Ann <ann@example.org>".into()),
                 description: Some("quux for Python".into()),
                 url: Some("https://quux.example.org/".into()),
+                requires: vec![Requirement::of("foo.bar"), Requirement::of("baz")],
+                provides: vec!["quuux".into()],
                 ..Package::default()
             })
         );

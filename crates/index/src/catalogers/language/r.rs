@@ -7,13 +7,14 @@
 //! | `Package`, `Version`, `License`, `Title` | name, version, licence as R writes it (`GPL (>= 2)`, `MIT + file LICENSE`), description |
 //! | `Maintainer`, else `Author` | author |
 //! | `URL` | home page, the first of several |
+//! | `Depends`, `Imports` | what it needs: `R (>= 4.0), methods` |
 //! | `Built` | written by `R CMD INSTALL` |
 //!
 //! What has `Built`, or lies in a library (`library/<name>`, `site-library/<name>`), is installed. Elsewhere it is the
 //! source code of a package, and declared.
 
 use crate::catalogers::{dcf, field};
-use crate::package::{Evidence, Package};
+use crate::package::{Evidence, Package, Requirement};
 use crate::{Cataloger, Contents, File, Findings, Interest, Problem};
 
 /// Bytes of a `DESCRIPTION`; the longest on CRAN have 20 KiB.
@@ -29,7 +30,7 @@ impl Cataloger for R {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn interest(&self) -> Interest {
@@ -49,6 +50,11 @@ impl Cataloger for R {
                 "Maintainer" => package.author = field::line(&value),
                 "Author" => author = field::line(&value),
                 "URL" => package.url = value.split([',', ' ']).find_map(field::word),
+                "Depends" | "Imports" => {
+                    let names =
+                        value.split(',').filter_map(|one| one.split(['(', ' ', '\n']).find(|word| is_name(word)));
+                    package.requires.extend(names.map(Requirement::of));
+                }
                 "Built" if value.starts_with("R ") => package.evidence = Evidence::Installed,
                 _ => {}
             }
@@ -92,6 +98,10 @@ Author: Ann Example [aut]
 Maintainer: Ann Example <ann@example.org>
 License: GPL (>= 2) | file LICENCE
 URL: https://quux.example.org/, https://github.com/acme/quux
+Depends: R (>= 4.0), methods
+Imports: Rcpp (>= 1.0),
+    data.table,
+LinkingTo: cpp11
 Built: R 4.3.1; x86_64-pc-linux-gnu; 2023-08-01 00:00:00 UTC; unix
 ";
 
@@ -107,6 +117,7 @@ Built: R 4.3.1; x86_64-pc-linux-gnu; 2023-08-01 00:00:00 UTC; unix
                 author: Some("Ann Example <ann@example.org>".into()),
                 description: Some("Quuxes for Everybody".into()),
                 url: Some("https://quux.example.org/".into()),
+                requires: ["R", "methods", "Rcpp", "data.table"].map(Requirement::of).into(),
                 ..Package::default()
             }]
         );

@@ -9,6 +9,7 @@
 //! | `name` | name | `licenses`, `license` | licences |
 //! | `version` | version | `authors`, `author` | author |
 //! | `platform` | kept as a qualifier, unless it is `ruby` | `summary`, `homepage` | |
+//! | `add_runtime_dependency`, `add_dependency` | calls; what it needs | | |
 //!
 //! Source of the format: <https://guides.rubygems.org/specification-reference/>. What the assignments do not say is
 //! taken from the line `# stub: name version platform …` that RubyGems writes on top.
@@ -29,7 +30,7 @@ impl Cataloger for RubyGem {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn interest(&self) -> Interest {

@@ -10,11 +10,13 @@
 //! | | `ARCH`, `DESC`, `URL`, `PACKAGER` | |
 //! | | `LICENSE` | a licence a line |
 //! | | `SIZE` | installed size, bytes |
+//! | | `DEPENDS`, `PROVIDES` | a name a line, a condition or a version behind it |
 //! | `files` | `FILES` | paths from the root; directories end in a slash |
 
 use memchr::memchr_iter;
 
-use crate::package::{Package, SourcePackage, Supplement};
+use crate::cataloger::MOST_NAMES_OF_ONE;
+use crate::package::{Package, Requirement, SourcePackage, Supplement};
 use crate::{Cataloger, Contents, File, Findings, Interest, Problem};
 
 /// Licences of one package. TeX Live's name about thirty.
@@ -33,7 +35,7 @@ impl Cataloger for Alpm {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn interest(&self) -> Interest {
@@ -80,6 +82,12 @@ fn package(bytes: &[u8]) -> Package {
             b"URL" => package.url = Some(value),
             b"PACKAGER" => package.author = Some(value),
             b"SIZE" => package.installed_size = value.parse().ok(),
+            b"DEPENDS" if package.requires.len() < MOST_NAMES_OF_ONE => {
+                package.requires.push(Requirement::of(without_version(&value)));
+            }
+            b"PROVIDES" if package.provides.len() < MOST_NAMES_OF_ONE => {
+                package.provides.push(without_version(&value).to_owned());
+            }
             b"LICENSE" if package.licenses.len() < MOST_LICENSES => package.licenses.push(value),
             _ => {}
         }
@@ -114,6 +122,11 @@ fn values(bytes: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
             value => (value.len() <= LONGEST_VALUE).then_some((field, value)),
         }
     })
+}
+
+/// `glibc>=2.38` and `libquux.so=2-64` without what is behind the name.
+fn without_version(text: &str) -> &str {
+    text.split(['<', '>', '=']).next().unwrap_or(text)
 }
 
 fn text(value: &[u8]) -> String {
@@ -183,6 +196,10 @@ pgp
 glibc
 libfoo.so=1-64
 
+%PROVIDES%
+libquux.so=2-64
+quux-compat
+
 %XDATA%
 pkgtype=split
 ";
@@ -202,6 +219,8 @@ pkgtype=split
                 description: Some("quux, the library".into()),
                 url: Some("https://quux.example.org/".into()),
                 installed_size: Some(4096),
+                requires: vec![Requirement::of("glibc"), Requirement::of("libfoo.so")],
+                provides: vec!["libquux.so".into(), "quux-compat".into()],
                 ..Package::default()
             }]
         );

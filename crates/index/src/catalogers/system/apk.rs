@@ -9,14 +9,15 @@
 //! | `A` | architecture | `I` | installed size, bytes |
 //! | `T` | description | `o` | origin, the source package |
 //! | `U` | home page | `F` | a directory; the `R` after it are files in it |
-//! | `L` | licence expression | | |
+//! | `L` | licence expression | `D`, `p` | what it depends on and what it provides, with spaces between |
 //!
 //! apk 3 on a merged `/usr` keeps the file under `usr/lib/apk/db`.
 
 use memchr::memchr;
 
+use crate::cataloger::MOST_NAMES_OF_ONE;
 use crate::catalogers::check_count;
-use crate::package::{Package, SourcePackage};
+use crate::package::{Package, Requirement, SourcePackage};
 use crate::{Cataloger, Contents, File, Findings, Interest, Problem};
 
 /// Bytes of all owned paths of one database. A hostile one could name a long directory once and a million
@@ -36,7 +37,7 @@ impl Cataloger for Apk {
     }
 
     fn version(&self) -> u32 {
-        2
+        3
     }
 
     fn interest(&self) -> Interest {
@@ -91,6 +92,11 @@ impl<'a> Record<'a> {
             b'S' => package.size = text().parse().ok(),
             b'I' => package.installed_size = text().parse().ok(),
             b'o' => self.origin = text(),
+            // `!name` is a conflict.
+            b'D' => {
+                package.requires = names(value).filter(|name| !name.starts_with('!')).map(Requirement::of).collect();
+            }
+            b'p' => package.provides = names(value).map(str::to_owned).collect(),
             b'F' => self.directory = value,
             b'R' => {
                 let length = self.directory.len() + 1 + value.len();
@@ -119,6 +125,15 @@ impl<'a> Record<'a> {
         }
         package
     }
+}
+
+/// The names in `musl>=1.2 so:libfoo.so.1=1.0.0 cmd:foo=1 /bin/sh`.
+fn names(value: &[u8]) -> impl Iterator<Item = &str> {
+    let words = std::str::from_utf8(value).unwrap_or_default().split_ascii_whitespace();
+    words
+        .map(|word| word.split(['<', '>', '=', '~', '@']).next().unwrap_or_default())
+        .filter(|name| !name.is_empty())
+        .take(MOST_NAMES_OF_ONE)
 }
 
 fn join(directory: &[u8], name: &[u8]) -> String {
@@ -152,7 +167,8 @@ L:MIT AND (GPL-2.0-only WITH Classpath-exception-2.0 OR MIT)
 o:quux
 m:Ann Example <ann@example.org>
 t:1700000000
-D:so:libc.musl-aarch64.so.1
+D:so:libc.musl-aarch64.so.1 foo>=1.2-r0 bar~3@edge !baz /bin/sh
+p:so:libquux.so.2=2.4.1 cmd:quux=2.4.1-r3
 F:
 R:top
 F:usr/lib
@@ -179,6 +195,8 @@ Z:Q1AAAAAAAAAAAAAAAAAAAAAAAAAAA=
                 size: Some(1000),
                 installed_size: Some(4096),
                 files: vec!["top".into(), "usr/lib/libquux.so.2".into()],
+                requires: ["so:libc.musl-aarch64.so.1", "foo", "bar", "/bin/sh"].map(Requirement::of).into(),
+                provides: vec!["so:libquux.so.2".into(), "cmd:quux".into()],
                 ..Package::default()
             }]
         );

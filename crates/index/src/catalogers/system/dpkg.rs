@@ -33,7 +33,7 @@ impl Cataloger for Dpkg {
     }
 
     fn version(&self) -> u32 {
-        2
+        3
     }
 
     fn interest(&self) -> Interest {
@@ -152,7 +152,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::package::{Package, SourcePackage};
+    use crate::package::{Package, Requirement, SourcePackage};
 
     fn read(path: &str, text: &[u8]) -> Findings {
         let file = File { path, size: text.len() as u64, executable: false };
@@ -174,6 +174,8 @@ Maintainer: Ann Example <ann@example.org>
 Architecture: arm64
 Source: quux (1:2.4-1)
 Version: 1:2.4-1+b2
+Pre-Depends: dpkg (>= 1.15) | init
+Provides: libquux, libquux-2.4 (= 2.4)
 Depends: libc6 (>= 2.34),
  libm
 Conffiles:
@@ -200,9 +202,33 @@ Homepage: https://quux.example.org/
                 description: Some("quux, the library".into()),
                 url: Some("https://quux.example.org/".into()),
                 installed_size: Some(12 * 1024),
+                requires: vec![
+                    Requirement { or: vec!["init".into()], ..Requirement::of("dpkg") },
+                    Requirement::of("libc6"),
+                    Requirement::of("libm"),
+                ],
+                provides: vec!["libquux".into(), "libquux-2.4".into()],
                 ..Package::default()
             }]
         );
+    }
+
+    #[test]
+    fn reads_relationships() {
+        let check = |fields: &str, requires: &[&str], provides: &[&str]| {
+            let text = format!("Package: a\nStatus: install ok installed\nVersion: 1\n{fields}\nPackage: b\n");
+            let package = status(&text).remove(0);
+            let names =
+                |required: &Requirement| [std::slice::from_ref(&required.name), &required.or].concat().join("|");
+            assert_eq!(package.requires.iter().map(names).collect::<Vec<_>>(), requires, "{fields:?}");
+            assert_eq!(package.provides, provides, "{fields:?}");
+        };
+        check("Depends: libc6:any (>= 2), x|y (= 1) | z:amd64\n", &["libc6", "x|y|z"], &[]);
+        check("Depends:\n b,\n\tc (<< 2)\nProvides: d (= 1),e\n f\n", &["b", "c"], &["d", "e"]);
+        check("Depends: , |, (x), a b, g++, ${misc:Depends}, é\n", &["a", "g++"], &[]);
+        check("Depends: b\nDepends: c\n d\nMaintainer: x\n , e\n", &["b"], &[]);
+        check("Recommends: b\n , c\nPre-Depends: d\n", &["d"], &[]);
+        check("Depends: b,\n\n", &["b"], &[]);
     }
 
     #[test]

@@ -23,7 +23,7 @@ impl Cataloger for Opkg {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn interest(&self) -> Interest {
@@ -88,6 +88,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::package::Requirement;
 
     fn read(path: &str, text: &[u8]) -> Vec<Package> {
         let file = File { path, size: text.len() as u64, executable: false };
@@ -130,6 +131,7 @@ Description:  quux, the library
             description: Some("quux, the library".into()),
             url: Some("https://quux.example.org/".into()),
             installed_size: Some(4096),
+            requires: vec![Requirement::of("libc"), Requirement::of("libfoo20240101")],
             ..Package::default()
         };
         assert_eq!(read("usr/lib/opkg/info/quux-libs.control", CONTROL.as_bytes()), [expected]);

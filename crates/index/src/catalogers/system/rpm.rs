@@ -49,7 +49,7 @@ impl Cataloger for Rpm {
     }
 
     fn version(&self) -> u32 {
-        2
+        3
     }
 
     fn interest(&self) -> Interest {

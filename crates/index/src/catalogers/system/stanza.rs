@@ -2,10 +2,13 @@
 
 use memchr::memchr;
 
-use crate::package::{Package, SourcePackage};
+use crate::package::{Package, Requirement, SourcePackage};
 
 /// Longest value of a field that is kept. Names and versions are far shorter; Debian's policy sets no bound.
 const LONGEST_VALUE: usize = 4096;
+
+/// Longest list of packages that is kept. Metapackages name some hundreds.
+const LONGEST_LIST: usize = 1 << 16;
 
 /// The fields of a stanza that are of use, as slices of the file. Empty where a field is missing.
 #[derive(Debug, Default)]
@@ -21,6 +24,8 @@ pub(super) struct Stanza<'a> {
     pub(super) description: &'a [u8],
     pub(super) homepage: &'a [u8],
     pub(super) installed_size: &'a [u8],
+    /// By [`List`].
+    lists: [&'a [u8]; 3],
     /// Only in opkg's packages.
     pub(super) license: &'a [u8],
     /// Only in OpenWrt's packages: a CPE 2.2 or 2.3 name without its version.
@@ -29,14 +34,23 @@ pub(super) struct Stanza<'a> {
     pub(super) vcpkg: bool,
 }
 
+/// A field that names packages. It may go on over several lines.
+#[derive(Clone, Copy, Debug)]
+enum List {
+    PreDepends,
+    Depends,
+    Provides,
+}
+
 /// The stanzas of a file, in their order.
 pub(super) struct Stanzas<'a> {
-    rest: &'a [u8],
+    bytes: &'a [u8],
+    at: usize,
 }
 
 impl<'a> Stanzas<'a> {
     pub(super) fn of(bytes: &'a [u8]) -> Self {
-        Self { rest: bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes) }
+        Self { bytes: bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes), at: 0 }
     }
 }
 
@@ -46,16 +60,22 @@ impl<'a> Iterator for Stanzas<'a> {
     fn next(&mut self) -> Option<Stanza<'a>> {
         let mut stanza = Stanza::default();
         let mut fields = false;
-        while !self.rest.is_empty() {
-            let end = memchr(b'\n', self.rest).unwrap_or(self.rest.len());
-            let line = &self.rest[..end];
-            self.rest = self.rest.get(end + 1..).unwrap_or_default();
+        // The list that lines go on with, and where it began.
+        let mut list = None;
+        while let Some(rest) = self.bytes.get(self.at..).filter(|rest| !rest.is_empty()) {
+            let (start, end) = (self.at, self.at + memchr(b'\n', rest).unwrap_or(rest.len()));
+            let line = &self.bytes[start..end];
+            self.at = end + 1;
             match line.first() {
                 // A line of the field before, unless there is nothing on it.
-                Some(b' ' | b'\t') if !line.trim_ascii().is_empty() => {}
+                Some(b' ' | b'\t') if !line.trim_ascii().is_empty() => {
+                    if let Some((list, start)) = list {
+                        stanza.set(list, &self.bytes[start..end]);
+                    }
+                }
                 Some(first) if !first.is_ascii_whitespace() => {
                     fields = true;
-                    stanza.take(line);
+                    list = stanza.take(line).map(|list| (list, start));
                 }
                 _ if fields => return Some(stanza),
                 _ => {}
@@ -66,41 +86,70 @@ impl<'a> Iterator for Stanzas<'a> {
 }
 
 impl<'a> Stanza<'a> {
-    fn take(&mut self, line: &'a [u8]) {
+    /// Takes the field of this line. Says so if it may go on.
+    fn take(&mut self, line: &'a [u8]) -> Option<List> {
         // Most lines of a stanza are of no use: judge them by their first letter before looking for the colon.
         if !matches!(
             line[0] | 0x20,
             b'p' | b's' | b'v' | b'a' | b'm' | b'd' | b'h' | b'i' | b't' | b'f' | b'l' | b'c' | b'u'
         ) {
-            return;
+            return None;
         }
         // The longest field name of use has 14 letters.
-        let Some(colon) = memchr(b':', &line[..line.len().min(16)]) else { return };
+        let colon = memchr(b':', &line[..line.len().min(16)])?;
         let (field, value) = (&line[..colon], line[colon + 1..].trim_ascii());
         let field_is = |name: &[u8]| field.eq_ignore_ascii_case(name);
         let slot = match field.len() {
-            3 if field_is(b"Abi") => return self.vcpkg = true,
+            3 if field_is(b"Abi") => return self.is_of_vcpkg(),
             3 if field_is(b"URL") => &mut self.homepage,
-            4 if field_is(b"Type") && value == b"Port" => return self.vcpkg = true,
+            4 if field_is(b"Type") && value == b"Port" => return self.is_of_vcpkg(),
             6 if field_is(b"Status") => &mut self.status,
             6 if field_is(b"Source") => &mut self.source,
             6 if field_is(b"CPE-ID") => &mut self.cpe_id,
+            7 if field_is(b"Depends") => return self.begin(List::Depends, line),
             7 if field_is(b"Package") => &mut self.package,
             7 if field_is(b"Version") => &mut self.version,
             7 if field_is(b"License") => &mut self.license,
-            7 if field_is(b"Feature") => return self.vcpkg = true,
+            7 if field_is(b"Feature") => return self.is_of_vcpkg(),
+            8 if field_is(b"Provides") => return self.begin(List::Provides, line),
             8 if field_is(b"Homepage") => &mut self.homepage,
             10 if field_is(b"Maintainer") => &mut self.maintainer,
             10 if field_is(b"SourceName") => &mut self.source_name,
+            11 if field_is(b"Pre-Depends") => return self.begin(List::PreDepends, line),
             11 if field_is(b"Description") => &mut self.description,
             12 if field_is(b"Architecture") => &mut self.architecture,
-            12 if field_is(b"Port-Version") => return self.vcpkg = true,
+            12 if field_is(b"Port-Version") => return self.is_of_vcpkg(),
             14 if field_is(b"Installed-Size") => &mut self.installed_size,
-            _ => return,
+            _ => return None,
         };
         if slot.is_empty() {
             *slot = &value[..value.len().min(LONGEST_VALUE)];
         }
+        None
+    }
+
+    fn is_of_vcpkg(&mut self) -> Option<List> {
+        self.vcpkg = true;
+        None
+    }
+
+    /// As with the other fields, the first of a name counts.
+    fn begin(&mut self, list: List, line: &'a [u8]) -> Option<List> {
+        let first = self.lists[list as usize].is_empty();
+        first.then(|| self.set(list, line))?;
+        Some(list)
+    }
+
+    /// `field` is the whole of it, with its name.
+    fn set(&mut self, list: List, field: &'a [u8]) {
+        self.lists[list as usize] = &field[..field.len().min(LONGEST_LIST)];
+    }
+
+    /// The packages of a list: between commas, of which each may be several with bars between.
+    fn listed(&self, list: List) -> impl Iterator<Item = &'a [u8]> {
+        let field = self.lists[list as usize];
+        let value = memchr(b':', field).map_or(&[][..], |colon| &field[colon + 1..]);
+        value.split(|&b| b == b',')
     }
 
     /// The third word of `Status` is the state. What merely awaits triggers is unpacked and configured; whatever
@@ -153,6 +202,12 @@ impl<'a> Stanza<'a> {
             url: optional(self.homepage),
             ..Package::default()
         };
+        package.requires = [List::PreDepends, List::Depends]
+            .into_iter()
+            .flat_map(|list| self.listed(list))
+            .filter_map(requirement)
+            .collect();
+        package.provides = self.listed(List::Provides).filter_map(package_name).collect();
         if !self.architecture.is_empty() {
             package.qualifiers.insert("arch".to_owned(), text(self.architecture));
         }
@@ -169,6 +224,21 @@ fn split_source(source: &str) -> (&str, Option<&str>) {
         }
         None => (source, None),
     }
+}
+
+/// `debconf (>= 0.5) | debconf-2.0`.
+fn requirement(text: &[u8]) -> Option<Requirement> {
+    let mut names = text.split(|&b| b == b'|').filter_map(package_name);
+    Some(Requirement { name: names.next()?, version: None, or: names.collect() })
+}
+
+/// The name in `libc6:amd64 (>= 2.34)`.
+fn package_name(text: &[u8]) -> Option<String> {
+    let text = text.trim_ascii();
+    let is_name = |b: &u8| b.is_ascii_alphanumeric() || b"+-._".contains(b);
+    let end = text.iter().position(|b| !is_name(b)).unwrap_or(text.len());
+    let ends = text[end..].first().is_none_or(|b| b" \t\r\n:(".contains(b));
+    (end > 0 && ends).then(|| String::from_utf8_lossy(&text[..end]).into_owned())
 }
 
 /// The characters of deb-version(7), and the underscore that some makers use.

@@ -13,10 +13,13 @@ use super::file_name::FileName;
 use super::groups;
 use super::manifest::Manifest;
 use super::pom::{self, Coordinates, Pom};
-use crate::Package;
+use crate::{Package, Requirement};
 
 /// Descriptors of one archive; the largest merged applications have some hundred.
 const MOST_DESCRIPTORS: usize = 5_000;
+
+/// Dependencies of all descriptors of one archive.
+const MOST_DEPENDENCIES: usize = 200_000;
 
 /// Bytes of a group, an artifact or a version.
 const LONGEST_NAME: usize = 512;
@@ -29,6 +32,8 @@ pub(super) struct Parts {
     properties: Vec<(String, Coordinates)>,
     poms: HashMap<String, Described>,
     version: Option<String>,
+    /// How many of the descriptors' dependencies were kept.
+    dependencies: usize,
 }
 
 /// What a `pom.xml` says of its artifact.
@@ -38,6 +43,7 @@ struct Described {
     licenses: Vec<String>,
     description: String,
     url: String,
+    requires: Vec<Requirement>,
 }
 
 impl Parts {
@@ -56,9 +62,26 @@ impl Parts {
             return;
         }
         let (pom, _) = Pom::parse(&String::from_utf8_lossy(bytes));
+        let requires = self.requires(&pom);
         let coordinates = pom.coordinates();
-        let described = Described { coordinates, licenses: pom.licenses, description: pom.description, url: pom.url };
+        let Pom { licenses, description, url, .. } = pom;
+        let described = Described { coordinates, licenses, description, url, requires };
         self.poms.entry(directory.to_owned()).or_insert(described);
+    }
+
+    /// What is there when the project runs. Which version of it, the project does not decide alone: it may be another.
+    fn requires(&mut self, pom: &Pom) -> Vec<Requirement> {
+        let resolved = pom.resolved().into_iter();
+        let needed = resolved.filter(|dependency| matches!(dependency.scope.as_str(), "compile" | "runtime"));
+        let names = needed.filter_map(|dependency| {
+            let Coordinates { group, artifact, version } = dependency.coordinates;
+            let named = !group.is_empty() && !artifact.is_empty();
+            let version = Some(version).filter(|version| !version.is_empty());
+            named.then(|| Requirement { version, ..Requirement::of(format!("{group}/{artifact}")) })
+        });
+        let requires: Vec<_> = names.take(MOST_DEPENDENCIES - self.dependencies).collect();
+        self.dependencies += requires.len();
+        requires
     }
 
     /// A `version.properties` at the root, as single-archive applications keep it (Metabase: `tag=v0.50.1`).
@@ -141,6 +164,7 @@ fn package(coordinates: Coordinates, described: Described) -> Package {
         licenses: described.licenses,
         description: optional(described.description),
         url: optional(described.url),
+        requires: described.requires,
         ..Package::default()
     }
 }

@@ -12,6 +12,7 @@
 //! | package: `license` | a list, or one as text |
 //! | package: `authors` | `name`, `email` |
 //! | package: `description`, `homepage` | |
+//! | package: `require`, `provide`, `replace` | objects whose keys are names; those of PHP and its extensions, `php`, `ext-json`, have no slash |
 
 use std::collections::HashSet;
 
@@ -20,7 +21,8 @@ use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
 use crate::catalogers::check_count;
-use crate::package::Package;
+use crate::catalogers::field::Keys;
+use crate::package::{Package, Requirement};
 use crate::{Cataloger, Contents, File, Findings, Interest, Problem};
 
 /// Bytes of an `installed.json` or a `composer.lock`. Those of large applications have 2 MiB; parsed values need
@@ -40,7 +42,7 @@ impl Cataloger for ComposerInstalled {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn interest(&self) -> Interest {
@@ -117,6 +119,9 @@ pub(in crate::catalogers) struct Entry {
     authors: Value,
     description: Value,
     homepage: Value,
+    require: Keys,
+    provide: Keys,
+    replace: Keys,
 }
 
 impl Entry {
@@ -134,6 +139,7 @@ impl Entry {
             Some((vendor, name)) => (Some(vendor.to_owned()), name),
             None => (None, full_name),
         };
+        let is_package = |name: &&String| name.contains('/');
         Package {
             kind: "composer".to_owned(),
             namespace: vendor,
@@ -143,6 +149,8 @@ impl Entry {
             author: authors(&self.authors),
             description: self.description.as_str().and_then(|text| text.lines().next().map(str::to_owned)),
             url: self.homepage.as_str().filter(|url| !url.is_empty()).map(str::to_owned),
+            requires: self.require.0.iter().filter(is_package).map(Requirement::of).collect(),
+            provides: self.provide.0.iter().chain(&self.replace.0).filter(is_package).cloned().collect(),
             ..Package::default()
         }
     }
@@ -188,7 +196,9 @@ mod tests {
         "source": {"type": "git", "url": "https://example.org/quux.git", "reference": "abc"},
         "license": ["MIT", "GPL-2.0-only"], "homepage": "https://quux.example.org",
         "authors": [{"name": "Ann", "email": "ann@example.org"}, {"name": "Bo", "role": "x"}, {}, 1],
-        "description": "quux\nfor PHP", "install-path": "../acme/quux"
+        "description": "quux\nfor PHP", "install-path": "../acme/quux",
+        "require": {"php": ">=8", "ext-json": "*", "psr/log": "^3"}, "require-dev": {"acme/test": "*"},
+        "provide": {"psr/log-implementation": "3.0"}, "replace": {"acme/old": "self.version"}
     }"#;
 
     fn quux() -> Package {
@@ -201,6 +211,8 @@ mod tests {
             author: Some("Ann <ann@example.org>, Bo".into()),
             description: Some("quux".into()),
             url: Some("https://quux.example.org".into()),
+            requires: vec![Requirement::of("psr/log")],
+            provides: vec!["psr/log-implementation".into(), "acme/old".into()],
             ..Package::default()
         }
     }

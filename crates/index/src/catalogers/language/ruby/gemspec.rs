@@ -1,12 +1,15 @@
 //! Gem specifications, read as text.
 
-use crate::package::Package;
+use crate::package::{Package, Requirement};
 
 /// Bytes of a specification that are read. Long lists of files are at its end.
 const LONGEST_SPECIFICATION: usize = 1 << 20;
 
 /// Characters of a name or a version.
 const LONGEST_TEXT: usize = 256;
+
+/// Gems that one needs.
+const MOST_DEPENDENCIES: usize = 1000;
 
 /// Licences or authors of one gem.
 const MOST_LICENSES: usize = 32;
@@ -39,6 +42,7 @@ struct Specification<'a> {
     authors: Vec<String>,
     summary: String,
     homepage: String,
+    requires: Vec<Requirement>,
 }
 
 impl<'a> Specification<'a> {
@@ -64,6 +68,14 @@ impl<'a> Specification<'a> {
         }
         let variable = self.variable.unwrap_or_default();
         let Some(rest) = line.strip_prefix(variable).and_then(|rest| rest.strip_prefix('.')) else { return };
+        let needed = ["add_runtime_dependency", "add_dependency"].iter().find_map(|call| rest.strip_prefix(call));
+        if let Some(arguments) = needed.filter(|rest| rest.starts_with(['(', ' '])) {
+            let gem = first_text(arguments.trim_start_matches(['(', ' '])).map(Requirement::of);
+            if self.requires.len() < MOST_DEPENDENCIES {
+                self.requires.extend(gem.filter(|gem| !self.requires.contains(gem)));
+            }
+            return;
+        }
         let Some((field, value)) = rest.split_once('=') else { return };
         // `==`, `=>`: no assignment.
         if value.starts_with(['=', '>', '~']) {
@@ -134,6 +146,7 @@ impl<'a> Specification<'a> {
             author: optional(filled(self.authors).join(", ")),
             description: optional(self.summary),
             url: optional(self.homepage),
+            requires: self.requires,
             ..Package::default()
         })
     }
@@ -242,7 +255,13 @@ Gem::Specification.new do |s|
   s.summary = "Quux, the \"gem\".".freeze
   s.installed_by_version = "3.2.22" if s.respond_to? :installed_by_version
 
-  s.add_runtime_dependency(%q<power_assert>.freeze, [">= 0"])
+  if s.respond_to? :add_runtime_dependency then
+    s.add_runtime_dependency(%q<power_assert>.freeze, [">= 0"])
+    s.add_development_dependency(%q<rake>.freeze, [">= 0"])
+  else
+    s.add_dependency(%q<power_assert>.freeze, [">= 0"])
+    s.add_dependency 'rack-test', '~> 2.0'
+  end
 end
 "##;
 
@@ -259,6 +278,7 @@ end
                 author: Some("André Example, Bo".into()),
                 description: Some("Quux, the \"gem\".".into()),
                 url: Some("https://quux.example.org/".into()),
+                requires: vec![Requirement::of("power_assert"), Requirement::of("rack-test")],
                 ..Package::default()
             }
         );

@@ -35,6 +35,9 @@ pub(super) enum Tag {
     FileStates = 1029,
     FileModes = 1030,
     SourceRpm = 1044,
+    ProvideName = 1047,
+    RequireFlags = 1048,
+    RequireName = 1049,
     DirIndexes = 1116,
     BaseNames = 1117,
     DirNames = 1118,
@@ -42,7 +45,7 @@ pub(super) enum Tag {
     ModularityLabel = 5096,
 }
 
-const TAGS: [Tag; 25] = [
+const TAGS: [Tag; 28] = [
     Tag::SigPgp,
     Tag::SigGpg,
     Tag::DsaHeader,
@@ -63,6 +66,9 @@ const TAGS: [Tag; 25] = [
     Tag::FileStates,
     Tag::FileModes,
     Tag::SourceRpm,
+    Tag::ProvideName,
+    Tag::RequireFlags,
+    Tag::RequireName,
     Tag::DirIndexes,
     Tag::BaseNames,
     Tag::DirNames,

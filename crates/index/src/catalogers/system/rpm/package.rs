@@ -2,7 +2,8 @@
 
 use super::header::{Header, Tag};
 use super::signature::signing_key;
-use crate::package::{Package, SourcePackage};
+use crate::cataloger::MOST_NAMES_OF_ONE;
+use crate::package::{Package, Requirement, SourcePackage};
 
 /// Files of one package that are looked at. The largest real ones (icon themes, TeX) stay under 100 000.
 const MOST_FILES: usize = 1 << 20;
@@ -15,6 +16,10 @@ const PATH_OVERHEAD: usize = size_of::<String>();
 
 /// State of a file that was left out when its package was installed (documentation, mostly): `lib/rpmfi.h` of rpm.
 const NOT_INSTALLED: u8 = 2;
+
+/// Flags of a requirement (`include/rpm/rpmds.h` of rpm): it may be missing; it is of rpm itself.
+const MISSING_OK: u32 = 1 << 19;
+const OF_RPM: u32 = 1 << 24;
 
 /// The package of a header; `None` for what is no package: one without name or version, and the keys that rpm keeps
 /// among its packages to verify others with.
@@ -45,7 +50,28 @@ pub(super) fn package(header: &mut Header<'_>, path_bytes: &mut usize) -> Option
     package.installed_size = header.number(Tag::LongSize).or_else(|| header.number(Tag::Size));
     package.signing_key = signing_key(header);
     package.files = files(header, path_bytes);
+    package.requires = requirements(header);
+    package.provides = names(header, Tag::ProvideName).map(|(_, name)| name).collect();
     Some(package)
+}
+
+/// What must be there. Conditions, `(a if b)`, are for rpm's solver and left out.
+fn requirements(header: &Header<'_>) -> Vec<Requirement> {
+    let flags = header.int32s(Tag::RequireFlags);
+    let needed = names(header, Tag::RequireName).filter(|(index, name)| {
+        let flags = flags.get(*index).unwrap_or_default();
+        flags & (MISSING_OK | OF_RPM) == 0 && !name.starts_with('(')
+    });
+    let mut names: Vec<String> = needed.map(|(_, name)| name).collect();
+    // A package requires another once for each reason, and each version of a library's symbols.
+    names.sort_unstable();
+    names.dedup();
+    names.into_iter().map(Requirement::of).collect()
+}
+
+fn names(header: &Header<'_>, tag: Tag) -> impl Iterator<Item = (usize, String)> {
+    let names = header.texts(tag).take(MOST_NAMES_OF_ONE).enumerate().filter(|(_, name)| !name.is_empty());
+    names.map(|(index, name)| (index, String::from_utf8_lossy(name).into_owned()))
 }
 
 /// What names a package, wherever it is written.

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::catalogers::sqlite::tests::{Cell, database};
-use crate::package::{Package, SourcePackage};
+use crate::package::{Package, Requirement, SourcePackage};
 use crate::{Catalogers, Evidence};
 
 /// A value of a header.
@@ -71,6 +71,9 @@ fn quux() -> Vec<(u32, Field)> {
         (1029, Bytes(vec![0, 0, 2, 0])),
         (1030, Int16(vec![0o100_755, 0o040_755, 0o100_644, 0o120_777])),
         (1044, Text("quux-2.4-1.el9.src.rpm")),
+        (1047, texts(&["quux-libs", "libquux.so.2()(64bit)"])),
+        (1048, Int32(vec![0, 1 << 24 | 0x0a, 1 << 19, 1 << 8 | 0x0c, 0, 0])),
+        (1049, texts(&["/bin/sh", "rpmlib(PayloadIsZstd)", "weak", "libc.so.6()(64bit)", "(a if b)", "/bin/sh"])),
         (1116, Int32(vec![0, 1, 1, 2])),
         (1117, texts(&["quux", "doc", "readme", "libquux.so.2"])),
         (1118, texts(&["/usr/bin/", "/usr/share/quux/", "/usr/lib64/"])),
@@ -98,6 +101,8 @@ fn expected() -> Package {
         url: Some("https://quux.example.org/".into()),
         installed_size: Some(4096),
         files: vec!["usr/bin/quux".into(), "usr/lib64/libquux.so.2".into()],
+        requires: vec![Requirement::of("/bin/sh"), Requirement::of("libc.so.6()(64bit)")],
+        provides: vec!["quux-libs".into(), "libquux.so.2()(64bit)".into()],
         ..Package::default()
     }
 }
