@@ -30,12 +30,32 @@ impl FromStr for Source {
             Some(("oci-dir", rest)) => some(rest).map(Self::Layout),
             Some(("archive", rest)) => some(rest).map(Self::Archive),
             Some(("fs", rest)) => some(rest).map(|path| Self::FileSystem(path.into())),
-            Some((scheme, _)) => Err(format!("{scheme}:// is none of registry://, oci-dir://, archive:// and fs://")),
-            None => parse_reference(text).map(Self::Registry).map_err(|error| {
-                let looks_like_a_path = text.starts_with(['/', '.', '~']);
-                if looks_like_a_path { format!("{error}; for a path write fs://{text}") } else { error }
-            }),
+            Some((scheme, _)) => {
+                let error = format!("{scheme}:// is none of registry://, oci-dir://, archive:// and fs://");
+                Err(with_our_spelling(error, text))
+            }
+            None => parse_reference(text).map(Self::Registry).map_err(|error| with_our_spelling(error, text)),
         }
+    }
+}
+
+/// Adds how it is written here, if it is a path or written as skopeo and syft have it.
+fn with_our_spelling(error: String, text: &str) -> String {
+    const ELSEWHERE: [(&str, &str); 8] = [
+        ("oci:", "oci-dir://"),
+        ("oci-dir:", "oci-dir://"),
+        ("dir:", "fs://"),
+        ("file:", "fs://"),
+        ("docker-archive:", "archive://"),
+        ("oci-archive:", "archive://"),
+        ("docker:", "registry://"),
+        ("registry:", "registry://"),
+    ];
+    let elsewhere = ELSEWHERE.iter().find_map(|(theirs, ours)| Some((ours, text.strip_prefix(theirs)?)));
+    match elsewhere {
+        Some((ours, rest)) => format!("{error}; write {ours}{}", rest.strip_prefix("//").unwrap_or(rest)),
+        None if text.starts_with(['/', '.', '~']) => format!("{error}; for a path write fs://{text}"),
+        None => error,
     }
 }
 
@@ -78,7 +98,10 @@ mod tests {
         check("archive://image.tar", Ok(Source::Archive("image.tar".into())));
         check("fs:///srv", Ok(Source::FileSystem("/srv".into())));
         check("fs://", Err("name a path"));
-        check("docker://x", Err("none of registry://"));
+        check("docker://x", Err("none of registry://, oci-dir://, archive:// and fs://; write registry://x"));
+        check("oci:out:1.0", Err("write oci-dir://out:1.0"));
+        check("dir:/srv", Err("write fs:///srv"));
+        check("docker-archive:./a.tar", Err("write archive://./a.tar"));
         check("./Dockerfile", Err("write fs://./Dockerfile"));
         check("UPPER", Err("no reference"));
     }
