@@ -171,10 +171,7 @@ pub(crate) fn squash(layers: &[SquashLayer<'_>], catalogers: &Catalogers) -> Squ
             merge.facts(findings, &path, here.layer);
         }
     }
-    let mut squashed = merge.finish(|path| {
-        let node = tree.resolve(path).filter(|&node| tree.kind(node) == NodeKind::File)?;
-        Some(format!("/{}", tree.path(node)))
-    });
+    let mut squashed = merge.finish(&tree);
     for (number, layer) in layers.iter().enumerate() {
         for skipped in layer.skipped {
             let visible = tree.link_target(&skipped.path).is_some_and(|node| tree.layer(node) as usize == number + 1);

@@ -26,6 +26,7 @@ pub(super) fn attribute(packages: &mut [Found<'_>]) {
 #[cfg(test)]
 mod tests {
     use super::super::merge::Merge;
+    use super::super::tree::Tree;
     use super::*;
 
     fn package(name: &str, files: &[&str]) -> Package {
@@ -49,7 +50,7 @@ mod tests {
         merge.package(&inside, "dotnet-binary", "/lib/Acme.dll", 0);
         merge.package(&owner, "dotnet-deps", "/app/Acme.deps.json", 1);
         let found: Vec<_> = merge
-            .finish(|_| None)
+            .finish(&Tree::new(0))
             .packages
             .iter()
             .map(|package| {

@@ -10,25 +10,28 @@ use foldhash::fast::RandomState;
 use super::merge::{Found, directory};
 use super::ownership::merged;
 use super::packages::DISTRO_PACKAGES;
+use super::tree::{NodeId, NodeKind, Tree};
 use crate::package::Requirement;
 use crate::{Evidence, Package};
 
 /// Directories in which a Node.js package is looked for, from the innermost one outwards.
 const MOST_ANCESTORS: usize = 64;
 
-const NODE_MODULES: &str = "/node_modules/";
+/// Names that are looked up in directories, for all Node.js packages of an image: about a second. A large workspace of
+/// pnpm takes a million.
+const MOST_STEPS: usize = 50_000_000;
 
 /// Catalogers of package files that lie in the image and are installed nowhere.
 const NOT_SET_UP: [&str; 2] = ["package-file", "rpm-file"];
 
 type Map<K, V> = HashMap<K, V, RandomState>;
 
-/// A name that is known, and where.
+/// A name that is known, and where: names and places by their numbers.
 #[derive(PartialEq, Eq, Hash)]
 struct Known<'a> {
     name: u32,
     version: Option<&'a str>,
-    place: Place<'a>,
+    place: u32,
 }
 
 /// Where something lies, or is looked for.
@@ -41,27 +44,26 @@ struct Place<'a> {
     below: bool,
 }
 
-/// The dependencies of each package, by the package URLs of `purls`, which are those of `found`. `real_path` follows
-/// the links in a path to a file.
+/// The dependencies of each package, by the package URLs of `purls`, which are those of `found`.
 pub(super) fn resolve<'a>(
     found: &[Found<'a>],
     purls: &'a [String],
-    real_path: impl Fn(&str) -> Option<String>,
+    tree: &Tree<'_>,
 ) -> Map<&'a str, BTreeSet<&'a str>> {
     let mut dependencies: Map<&str, BTreeSet<&str>> = Map::default();
     if found.iter().all(|found| found.package.requires.is_empty()) {
         return dependencies;
     }
     let index = Index::of(found);
+    let mut modules = Modules::of(found, tree);
     for (number, one) in found.iter().enumerate().filter(|(_, one)| is_set_up(one)) {
-        for required in &one.package.requires {
-            let met = match one.package.kind.as_str() {
-                "npm" => index.module(&one.location.path, &required.name, &real_path),
-                _ => index.meets(one, required),
-            };
-            if let Some(met) = met.filter(|&met| purls[met] != purls[number]) {
-                dependencies.entry(&purls[number]).or_default().insert(&purls[met]);
-            }
+        let requires = &one.package.requires;
+        let met: Vec<usize> = match one.package.kind.as_str() {
+            "npm" => modules.load(&one.location.path, requires),
+            _ => index.meet(one),
+        };
+        for met in met.into_iter().filter(|&met| purls[met] != purls[number]) {
+            dependencies.entry(&purls[number]).or_default().insert(&purls[met]);
         }
     }
     dependencies
@@ -74,17 +76,14 @@ fn is_set_up(found: &Found<'_>) -> bool {
 struct Index<'f> {
     /// The names that are required, by type.
     names: Map<(&'f str, Cow<'f, str>), u32>,
+    /// Where something lies that has one of the names.
+    places: Map<Place<'f>, u32>,
     known: Map<Known<'f>, usize>,
-    /// Node.js packages, by the directory that their `node_modules` lies in and their own below that.
-    modules: Map<(&'f str, &'f str), usize>,
-    /// Node.js packages by their evidence file.
-    manifests: Map<&'f str, usize>,
 }
 
 impl<'f> Index<'f> {
     fn of(found: &'f [Found<'_>]) -> Self {
-        let mut index =
-            Self { names: Map::default(), known: Map::default(), modules: Map::default(), manifests: Map::default() };
+        let mut index = Self { names: Map::default(), places: Map::default(), known: Map::default() };
         let mut has_paths = false;
         for package in found.iter().map(|found| found.package).filter(|package| package.kind != "npm") {
             for required in &package.requires {
@@ -97,74 +96,109 @@ impl<'f> Index<'f> {
         }
         for (number, one) in found.iter().enumerate() {
             let package = one.package;
-            if !is_set_up(one) {
+            if !is_set_up(one) || package.kind == "npm" {
                 continue;
             }
-            if package.kind == "npm" {
-                index.manifests.entry(&one.location.path).or_insert(number);
-                if let Some(module) = directory(&one.location.path).rsplit_once(NODE_MODULES) {
-                    index.modules.entry(module).or_insert(number);
+            // The places are found out with the first name that somebody requires.
+            let mut placed = Vec::new();
+            let mut known = |name: &str, version| {
+                let Some(&name) = index.names.get(&(package.kind.as_str(), Cow::Borrowed(name))) else { return };
+                if placed.is_empty() {
+                    placed.extend(places(one).map(|place| {
+                        let next = u32::try_from(index.places.len()).expect("fewer places than bytes");
+                        *index.places.entry(place).or_insert(next)
+                    }));
                 }
-                continue;
-            }
-            index.note(&qualified(package), Some(&package.version), one, number);
+                for &place in &placed {
+                    for version in [None, version].into_iter().take(1 + usize::from(version.is_some())) {
+                        index.known.entry(Known { name, version, place }).or_insert(number);
+                    }
+                }
+            };
+            known(&spelled(&package.kind, &qualified(package)), Some(&package.version));
             for name in &package.provides {
-                index.note(name, None, one, number);
+                known(&spelled(&package.kind, name), None);
             }
             if has_paths && DISTRO_PACKAGES.contains(&package.kind.as_str()) {
                 for path in &package.files {
-                    if let Some(&name) = index.names.get(&(package.kind.as_str(), Cow::Borrowed(merged(path)))) {
-                        index.place(name, None, one, number);
-                    }
+                    known(merged(path), None);
                 }
             }
         }
         index
     }
 
-    fn note(&mut self, name: &str, version: Option<&'f str>, found: &'f Found<'_>, number: usize) {
-        let kind = found.package.kind.as_str();
-        if let Some(&name) = self.names.get(&(kind, spelled(kind, name))) {
-            self.place(name, version, found, number);
-        }
-    }
-
-    fn place(&mut self, name: u32, version: Option<&'f str>, found: &'f Found<'_>, number: usize) {
-        for place in places(found) {
-            for version in [None, version].into_iter().take(1 + usize::from(version.is_some())) {
-                self.known.entry(Known { name, version, place }).or_insert(number);
-            }
-        }
-    }
-
-    /// The package that meets what `by` requires.
-    fn meets(&self, by: &Found<'_>, required: &Requirement) -> Option<usize> {
+    /// The packages that meet what `by` requires.
+    fn meet(&self, by: &Found<'_>) -> Vec<usize> {
         let kind = by.package.kind.as_str();
-        let mut names = std::iter::once(&required.name).chain(&required.or);
-        names.find_map(|name| {
-            let &name = self.names.get(&(kind, spelled(kind, name)))?;
-            let nearest = |version| {
-                let places = places(by).flat_map(|place| [false, true].map(|below| Place { below, ..place }));
-                places.into_iter().find_map(|place| self.known.get(&Known { name, version, place }).copied())
-            };
-            let asked_for = required.version.as_deref();
-            asked_for.and_then(|version| nearest(Some(version))).or_else(|| nearest(None))
-        })
+        if by.package.requires.is_empty() {
+            return Vec::new();
+        }
+        let places: Vec<u32> = places(by)
+            .flat_map(|place| [false, true].map(|below| Place { below, ..place }))
+            .filter_map(|place| self.places.get(&place).copied())
+            .collect();
+        let meets = |required: &Requirement| {
+            let mut names = std::iter::once(&required.name).chain(&required.or);
+            names.find_map(|name| {
+                let &name = self.names.get(&(kind, spelled(kind, name)))?;
+                let asked_for = required.version.as_deref();
+                let exactly = asked_for.and_then(|version| self.nearest(&places, name, Some(version)));
+                exactly.or_else(|| self.nearest(&places, name, None))
+            })
+        };
+        by.package.requires.iter().filter_map(meets).collect()
     }
 
-    /// The package that Node.js would load in the package of this manifest: the nearest of that name, outwards.
-    fn module(&self, manifest: &str, name: &str, real_path: impl Fn(&str) -> Option<String>) -> Option<usize> {
-        let mut ancestors =
+    fn nearest(&self, places: &[u32], name: u32, version: Option<&str>) -> Option<usize> {
+        places.iter().find_map(|&place| self.known.get(&Known { name, version, place }).copied())
+    }
+}
+
+/// What Node.js would load.
+struct Modules<'f, 't> {
+    tree: &'t Tree<'t>,
+    /// Packages by their manifest.
+    manifests: Map<NodeId, usize>,
+    /// The `node_modules` in a directory.
+    directories: Map<&'f str, Option<NodeId>>,
+    /// Steps that may still be taken.
+    steps: usize,
+}
+
+impl<'f, 't> Modules<'f, 't> {
+    fn of(found: &'f [Found<'_>], tree: &'t Tree<'t>) -> Self {
+        let npm = found.iter().enumerate().filter(|(_, one)| one.package.kind == "npm" && is_set_up(one));
+        let manifests = npm.filter_map(|(number, one)| Some((tree.resolve(&one.location.path)?, number))).collect();
+        Self { tree, manifests, directories: Map::default(), steps: MOST_STEPS }
+    }
+
+    /// What is required by the package of this manifest: of each name the nearest, outwards. pnpm and workspaces have
+    /// links there.
+    fn load(&mut self, manifest: &'f str, requires: &'f [Requirement]) -> Vec<usize> {
+        if requires.is_empty() {
+            return Vec::new();
+        }
+        let Self { tree, manifests, directories, steps } = self;
+        let ancestors =
             std::iter::successors(Some(directory(manifest)), |path| path.rsplit_once('/').map(|(parent, _)| parent))
                 .filter(|path| !path.ends_with("/node_modules"))
                 .take(MOST_ANCESTORS);
-        ancestors.find_map(|ancestor| {
-            self.modules.get(&(ancestor, name)).copied().or_else(|| {
-                // pnpm and workspaces have a link there.
-                let manifest = real_path(&format!("{ancestor}{NODE_MODULES}{name}/package.json"))?;
-                self.manifests.get(manifest.as_str()).copied()
+        let with_modules: Vec<NodeId> = ancestors
+            .filter_map(|ancestor| {
+                *directories.entry(ancestor).or_insert_with(|| {
+                    let modules = tree.resolve(&format!("{ancestor}/node_modules"))?;
+                    (tree.kind(modules) == NodeKind::Directory).then_some(modules)
+                })
             })
-        })
+            .collect();
+        let mut load = |name: &str| {
+            let path = format!("{name}/package.json");
+            // Node.js takes the first, even if it is no package that was found.
+            let manifest = with_modules.iter().find_map(|&modules| tree.resolve_from(modules, &path, steps))?;
+            manifests.get(&manifest).copied()
+        };
+        requires.iter().filter_map(|required| load(&required.name)).collect()
     }
 }
 
@@ -250,12 +284,15 @@ mod tests {
 
     fn graph_with_links(packages: &[(&str, Package)], links: &[(&str, &str)]) -> Vec<String> {
         let mut merge = Merge::default();
+        let mut tree = Tree::new(0);
         for (path, package) in packages {
             merge.package(package, "test", path, 0);
+            tree.put(&path[1..], NodeKind::File, Tree::NOTHING);
         }
-        let follow =
-            |path: &str| links.iter().find_map(|(from, to)| path.strip_prefix(from).map(|rest| format!("{to}{rest}")));
-        let found = merge.finish(follow).packages;
+        for (from, to) in links {
+            tree.put(&from[1..], NodeKind::Symlink(to), Tree::NOTHING);
+        }
+        let found = merge.finish(&tree).packages;
         let short =
             |purl: &str| purl.split('?').next().unwrap_or_default().split_once('/').expect("a type").1.to_owned();
         let dependents = found.iter().filter(|package| !package.depends_on.is_empty());
@@ -374,6 +411,15 @@ mod tests {
         let store = "/app/node_modules/.pnpm/quux@1/node_modules/quux";
         let link = ("/app/node_modules/.pnpm/app@1/node_modules/quux", store);
         check("/app/node_modules/.pnpm/app@1/node_modules/app", &[store], &[link], &["app@1 -> quux@1"]);
+        let relative = ("/app/node_modules/.pnpm/app@1/node_modules/quux", "../../quux@1/node_modules/quux");
+        check("/app/node_modules/.pnpm/app@1/node_modules/app", &[store], &[relative], &["app@1 -> quux@1"]);
         check("/app", &["/packages/x"], &[("/app/node_modules/@acme/x", "/packages/x")], &["app@1 -> quux@1"]);
+        check(
+            "/app",
+            &["/deps/node_modules/quux"],
+            &[("/app/node_modules", "/deps/node_modules")],
+            &["app@1 -> quux@1"],
+        );
+        check("/app", &[], &[("/app/node_modules/quux", "quux")], &[]);
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::packages::Packages;
+use super::tree::Tree;
 use super::{Squashed, assemblies, dependencies, ownership};
 use crate::catalogers::system::os_release;
 use crate::layer::FileFindings;
@@ -58,8 +59,8 @@ impl<'a> Merge<'a> {
         self.distros.push((path.to_owned(), distro));
     }
 
-    /// `real_path` follows the links in a path to a file.
-    pub(super) fn finish(mut self, real_path: impl Fn(&str) -> Option<String>) -> Squashed {
+    /// `tree` is what all that was found lies in.
+    pub(super) fn finish(mut self, tree: &Tree<'_>) -> Squashed {
         let rank = |path: &str| os_release::PATHS.iter().position(|known| path[1..] == **known);
         self.distros.sort_by(|(a, _), (b, _)| (rank(a).is_none(), rank(a), a).cmp(&(rank(b).is_none(), rank(b), b)));
         let distro = self.distros.first().map(|(_, distro)| (*distro).clone());
@@ -80,7 +81,7 @@ impl<'a> Merge<'a> {
             let about: Vec<&Supplement> = named.into_iter().flatten().chain(beside).copied().collect();
             purls.push(packages.add(found, &about, distro.as_ref()));
         }
-        packages.depend(dependencies::resolve(&self.packages, &purls, real_path));
+        packages.depend(dependencies::resolve(&self.packages, &purls, tree));
         let mut packages = packages.finish();
         ownership::settle(&mut packages);
         // What is installed first, then the source packages that it was built from, then what is part of another.
@@ -127,7 +128,7 @@ mod tests {
         merge.facts(&mine, "/lib/a-1.dist-info/RECORD", 0);
         merge.facts(&other, "/venv/a-1.dist-info/RECORD", 0);
         merge.facts(&npm, "/lib/a-1.dist-info/npm", 0);
-        let found = merge.finish(|_| None).packages;
+        let found = merge.finish(&Tree::new(0)).packages;
         assert_eq!(found[0].package.files, ["mine"]);
         assert_eq!(found[0].purl, "pkg:pypi/a@1?vcs_url=mine");
     }
@@ -157,7 +158,7 @@ mod tests {
         for (package, path) in [(&first, "/1"), (&second, "/2"), (&third, "/3")] {
             merge.package(package, "portage", path, 0);
         }
-        let found = merge.finish(|_| None).packages;
+        let found = merge.finish(&Tree::new(0)).packages;
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].locations.len(), 3);
         assert_eq!(
@@ -188,7 +189,7 @@ mod tests {
         for package in &packages {
             merge.package(package, "java", "/app.war", 0);
         }
-        let merged = merge.finish(|_| None).packages;
+        let merged = merge.finish(&Tree::new(0)).packages;
         assert_eq!(merged.len(), 1);
         assert_eq!(merged[0].package.within, None);
         let within: Vec<_> = merged[0].locations.iter().filter_map(|location| location.within.as_deref()).collect();
@@ -211,7 +212,7 @@ mod tests {
             merge.package(package, "rpm", "/var/lib/rpm/rpmdb.sqlite", 1);
         }
         merge.facts(&findings, "/usr/lib/os-release", 2);
-        merge.finish(|_| None)
+        merge.finish(&Tree::new(0))
     }
 
     fn perl() -> Package {

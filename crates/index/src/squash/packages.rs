@@ -209,6 +209,7 @@ pub(crate) fn identity(package: &Package, purl: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::merge::Merge;
+    use super::super::tree::Tree;
     use super::*;
 
     fn package(kind: &str, name: &str, version: &str, qualifiers: &[(&str, &str)], evidence: Evidence) -> Package {
@@ -231,7 +232,7 @@ mod tests {
             // The paths count down: what is known best must not be told by the alphabet.
             merge.package(package, "test", &format!("/{}", 9 - number), 0);
         }
-        merge.finish(|_| None).packages
+        merge.finish(&Tree::new(0)).packages
     }
 
     #[test]

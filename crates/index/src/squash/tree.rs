@@ -186,13 +186,18 @@ impl<'a> Tree<'a> {
 
     /// The node that `path` leads to, all links followed within the tree.
     pub(super) fn resolve(&self, path: &str) -> Option<NodeId> {
-        let mut links = 0;
-        self.walk(0, path, &mut links).map(NodeId)
+        self.walk(0, path, &mut 0, &mut { usize::MAX }).map(NodeId)
     }
 
-    fn walk(&self, from: u32, path: &str, links: &mut usize) -> Option<u32> {
+    /// As [`resolve`](Self::resolve), from a directory, in no more than `steps`, of which it takes those that it needs.
+    pub(super) fn resolve_from(&self, directory: NodeId, path: &str, steps: &mut usize) -> Option<NodeId> {
+        self.walk(directory.0, path, &mut 0, steps).map(NodeId)
+    }
+
+    fn walk(&self, from: u32, path: &str, links: &mut usize, steps: &mut usize) -> Option<u32> {
         let mut at = if path.starts_with('/') { 0 } else { from };
         for segment in path.split('/') {
+            *steps = steps.checked_sub(1)?;
             match segment {
                 "" | "." => {}
                 ".." => at = self.nodes[at as usize].parent,
@@ -205,7 +210,7 @@ impl<'a> Tree<'a> {
                             if *links > MAX_LINKS {
                                 return None;
                             }
-                            self.walk(at, target, links)?
+                            self.walk(at, target, links, steps)?
                         }
                         _ => child,
                     };

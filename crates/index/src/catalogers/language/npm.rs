@@ -164,7 +164,7 @@ impl Manifest {
             author: person(&self.author),
             description: self.description.and_then(|text| text.lines().next().map(str::to_owned)),
             url: self.homepage,
-            requires: self.requires.into_iter().map(Requirement::of).collect(),
+            requires: self.requires.into_iter().filter(|name| is_full_name(name)).map(Requirement::of).collect(),
             ..Package::default()
         }
     }
@@ -180,6 +180,15 @@ fn text(value: Value) -> Option<String> {
 /// What a URL's path segment holds unescaped; npm refuses other names, templates have them (`{{name}}`).
 fn is_name(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~!'()*".contains(&b))
+}
+
+/// `name` or `@scope/name`.
+fn is_full_name(name: &str) -> bool {
+    let (scope, rest) = name.split_once('/').unwrap_or(("@a", name));
+    name.len() <= LONGEST_NAME
+        && scope.strip_prefix('@').is_some_and(is_name)
+        && is_name(rest)
+        && !matches!(rest, "." | "..")
 }
 
 /// `1.2.3`, and `v1.2.3` or `=1.2.3` of old. `*`, `workspace:*` and `${version}` are no versions.
@@ -248,7 +257,7 @@ mod tests {
         "description": "quux\nfor node", "homepage": "https://quux.example.org/",
         "author": {"name": "Ann", "email": "ann@example.org", "url": "https://ann.example.org"},
         "license": "(MIT OR Apache-2.0)", "engines": {"node": ">=18"}, "name2": null,
-        "dependencies": {"foo": "^1.0", "@bar/baz": "npm:other@2"}, "devDependencies": {"mocha": "1"},
+        "dependencies": {"foo": "^1.0", "@bar/baz": "npm:other@2", "../up": "1", "a/b": "1", "..": "1"}, "devDependencies": {"mocha": "1"},
         "optionalDependencies": {"fsevents": "*"}, "peerDependencies": ["none"]
     }"#;
 
