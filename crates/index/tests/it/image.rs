@@ -246,6 +246,49 @@ fn what_a_document_claims_gives_way_to_what_is_installed() {
 }
 
 #[test]
+fn dependencies_are_met_by_what_a_container_sees() {
+    const STORE: &str = "app/node_modules/.pnpm";
+    let node = |name: &str, version: u32, needs: &str| {
+        format!(r#"{{"name": "{name}", "version": "{version}.0.0", "dependencies": {{{needs}}}}}"#)
+    };
+    let stanza = |name: &str, fields: &str| {
+        format!("Package: {name}\nStatus: install ok installed\nVersion: 1\nArchitecture: amd64\n{fields}\n")
+    };
+    let graph = |layers: &[&Layer]| {
+        let image = layers.iter().fold(ImageBuilder::new(), |image, layer| image.with_layer((*layer).clone(), "step"));
+        let found = index(image.build()).expect("is indexed").packages;
+        let short = |purl: &str| purl["pkg:".len()..].split('?').next().unwrap_or_default().to_owned();
+        let needs = |package: &supercargo_index::ImagePackage| {
+            let on: Vec<_> = package.depends_on.iter().map(|purl| short(purl)).collect();
+            (!on.is_empty()).then(|| format!("{} -> {}", short(&package.purl), on.join(" ")))
+        };
+        found.iter().filter_map(needs).collect::<Vec<_>>()
+    };
+    let system = [stanza("sh", "Provides: shell\n"), stanza("tool", "Depends: shell, gone | lib\n"), stanza("lib", "")];
+    let base = Layer::new().file("var/lib/dpkg/status", system.concat());
+    let app = Layer::new()
+        .file("app/package.json", node("app", 1, r#""a": "*", "b": "*""#))
+        .file(format!("{STORE}/a@1/node_modules/a/package.json"), node("a", 1, r#""b": "*""#))
+        .file(format!("{STORE}/b@1/node_modules/b/package.json"), node("b", 1, ""))
+        .symlink(format!("{STORE}/a@1/node_modules/b"), "../../b@1/node_modules/b")
+        .symlink("app/node_modules/a", ".pnpm/a@1/node_modules/a");
+    let system = "deb/lib@1 deb/sh@1";
+    let modules = ["npm/a@1.0.0 -> npm/b@1.0.0", "npm/app@1.0.0 -> npm/a@1.0.0"];
+    assert_eq!(graph(&[&base, &app]), [&format!("deb/tool@1 -> {system}"), modules[0], modules[1]]);
+
+    // A later layer takes a package of the system away, and leads a link to another version.
+    let later = Layer::new()
+        .file(
+            "var/lib/dpkg/status",
+            [stanza("sh", "Provides: shell\n"), stanza("tool", "Depends: shell, lib\n")].concat(),
+        )
+        .file(format!("{STORE}/a@2/node_modules/a/package.json"), node("a", 2, ""))
+        .symlink("app/node_modules/a", ".pnpm/a@2/node_modules/a")
+        .whiteout(&format!("{STORE}/b@1"));
+    assert_eq!(graph(&[&base, &app, &later]), ["deb/tool@1 -> deb/sh@1", "npm/app@1.0.0 -> npm/a@2.0.0"]);
+}
+
+#[test]
 fn vex_documents_are_bound_to_their_file_and_layer() {
     let vex = |status: &str| {
         format!(
