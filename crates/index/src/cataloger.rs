@@ -247,3 +247,27 @@ impl From<std::io::Error> for Problem {
         Self::Stream(error)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Requirement;
+
+    #[test]
+    fn names_that_packages_require_and_provide_are_bounded() {
+        let mut findings = Findings::default();
+        let most = MOST_NAMES / MOST_NAMES_OF_ONE / 2;
+        for _ in 0..=most {
+            findings.package(Package {
+                name: "a".into(),
+                requires: vec![Requirement::of("x"); MOST_NAMES_OF_ONE + 1],
+                provides: vec!["y".into(); MOST_NAMES_OF_ONE + 1],
+                ..Package::default()
+            });
+        }
+        let kept = |package: &Package| (package.requires.len(), package.provides.len());
+        let kept: Vec<_> = findings.packages().iter().map(kept).collect();
+        assert_eq!(kept[0], (MOST_NAMES_OF_ONE, MOST_NAMES_OF_ONE));
+        assert_eq!((kept[most - 1], kept[most]), (kept[0], (0, 0)));
+    }
+}

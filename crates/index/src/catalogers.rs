@@ -16,6 +16,7 @@ pub(crate) mod document;
 mod executable;
 mod field;
 pub(crate) mod language;
+mod lenient;
 mod model;
 mod sqlite;
 pub(crate) mod system;
@@ -31,6 +32,10 @@ use crate::{Cataloger, Findings, Problem};
 /// Packages of one file. The largest distributions hold some ten thousand; a hostile file of a hundred MiB could
 /// name millions, each costing many times its own bytes.
 const MOST_PACKAGES: usize = 100_000;
+
+/// Dependencies of all packages that one document names, where a few bytes can stand for a name of any length.
+/// Programs of a thousand crates have about 5 000.
+const MOST_DEPENDENCIES: usize = 200_000;
 
 /// Refuses a file that names more packages than any real one does.
 fn check_count(findings: &Findings) -> Result<(), Problem> {

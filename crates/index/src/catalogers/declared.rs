@@ -21,7 +21,6 @@ mod hex;
 mod indented;
 mod jsonc;
 mod julia;
-mod lenient;
 mod locked;
 mod maven;
 mod nim;

@@ -229,19 +229,6 @@ impl<'de, T: Deserialize<'de>, const MOST: usize> Deserialize<'de> for Few<T, MO
     }
 }
 
-/// The names of an object's fields, sorted; of any other value, none.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Keys(pub(super) Vec<String>);
-
-impl<'de> Deserialize<'de> for Keys {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(match serde_json::Value::deserialize(deserializer)? {
-            serde_json::Value::Object(fields) => Self(fields.into_iter().map(|(name, _)| name).collect()),
-            _ => Self::default(),
-        })
-    }
-}
-
 /// The entries of a map in their order. One with more than any real file has packages is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Entries<V>(pub(super) Vec<(String, V)>);

@@ -26,6 +26,10 @@ use std::sync::Arc;
 
 use crate::Cataloger;
 
+/// The catalogers of package files, which lie in an image and are installed nowhere.
+pub(crate) const PACKAGE_FILE: &str = "package-file";
+pub(crate) const RPM_FILE: &str = "rpm-file";
+
 /// Every cataloger of this family, in the order in which they are asked.
 pub(super) fn all() -> Vec<Arc<dyn Cataloger>> {
     vec![

@@ -11,6 +11,7 @@ use super::merge::{Found, directory};
 use super::ownership::merged;
 use super::packages::DISTRO_PACKAGES;
 use super::tree::{NodeId, NodeKind, Tree};
+use crate::catalogers::system;
 use crate::package::Requirement;
 use crate::{Evidence, Package};
 
@@ -21,8 +22,8 @@ const MOST_ANCESTORS: usize = 64;
 /// pnpm takes a million.
 const MOST_STEPS: usize = 50_000_000;
 
-/// Catalogers of package files that lie in the image and are installed nowhere.
-const NOT_SET_UP: [&str; 2] = ["package-file", "rpm-file"];
+/// Catalogers whose packages are installed nowhere.
+const NOT_SET_UP: [&str; 2] = [system::PACKAGE_FILE, system::RPM_FILE];
 
 type Map<K, V> = HashMap<K, V, RandomState>;
 
@@ -54,13 +55,13 @@ pub(super) fn resolve<'a>(
     if found.iter().all(|found| found.package.requires.is_empty()) {
         return dependencies;
     }
-    let index = Index::of(found);
+    let offers = Offers::of(found);
     let mut modules = Modules::of(found, tree);
     for (number, one) in found.iter().enumerate().filter(|(_, one)| is_set_up(one)) {
         let requires = &one.package.requires;
         let met: Vec<usize> = match one.package.kind.as_str() {
             "npm" => modules.load(&one.location.path, requires),
-            _ => index.meet(one),
+            _ => offers.meet(one),
         };
         for met in met.into_iter().filter(|&met| purls[met] != purls[number]) {
             dependencies.entry(&purls[number]).or_default().insert(&purls[met]);
@@ -73,7 +74,8 @@ fn is_set_up(found: &Found<'_>) -> bool {
     found.package.evidence == Evidence::Installed && !NOT_SET_UP.contains(&found.cataloger)
 }
 
-struct Index<'f> {
+/// What may be required, and where.
+struct Offers<'f> {
     /// The names that are required, by type.
     names: Map<(&'f str, Cow<'f, str>), u32>,
     /// Where something lies that has one of the names.
@@ -81,16 +83,16 @@ struct Index<'f> {
     known: Map<Known<'f>, usize>,
 }
 
-impl<'f> Index<'f> {
+impl<'f> Offers<'f> {
     fn of(found: &'f [Found<'_>]) -> Self {
-        let mut index = Self { names: Map::default(), places: Map::default(), known: Map::default() };
+        let mut offers = Self { names: Map::default(), places: Map::default(), known: Map::default() };
         let mut has_paths = false;
         for package in found.iter().map(|found| found.package).filter(|package| package.kind != "npm") {
             for required in &package.requires {
                 for name in std::iter::once(&required.name).chain(&required.or) {
                     has_paths |= name.starts_with('/');
-                    let number = u32::try_from(index.names.len()).expect("fewer names than bytes");
-                    index.names.entry((&package.kind, spelled(&package.kind, name))).or_insert(number);
+                    let number = u32::try_from(offers.names.len()).expect("fewer names than bytes");
+                    offers.names.entry((&package.kind, spelled(&package.kind, name))).or_insert(number);
                 }
             }
         }
@@ -102,16 +104,16 @@ impl<'f> Index<'f> {
             // The places are found out with the first name that somebody requires.
             let mut placed = Vec::new();
             let mut known = |name: &str, version| {
-                let Some(&name) = index.names.get(&(package.kind.as_str(), Cow::Borrowed(name))) else { return };
+                let Some(&name) = offers.names.get(&(package.kind.as_str(), Cow::Borrowed(name))) else { return };
                 if placed.is_empty() {
                     placed.extend(places(one).map(|place| {
-                        let next = u32::try_from(index.places.len()).expect("fewer places than bytes");
-                        *index.places.entry(place).or_insert(next)
+                        let next = u32::try_from(offers.places.len()).expect("fewer places than bytes");
+                        *offers.places.entry(place).or_insert(next)
                     }));
                 }
                 for &place in &placed {
                     for version in [None, version].into_iter().take(1 + usize::from(version.is_some())) {
-                        index.known.entry(Known { name, version, place }).or_insert(number);
+                        offers.known.entry(Known { name, version, place }).or_insert(number);
                     }
                 }
             };
@@ -125,7 +127,7 @@ impl<'f> Index<'f> {
                 }
             }
         }
-        index
+        offers
     }
 
     /// The packages that meet what `by` requires.
@@ -329,6 +331,37 @@ mod tests {
         );
         let declared = Package { evidence: Evidence::Declared, ..package("deb", "libc", &[]) };
         assert!(graph(&[(status, quux), (status, declared)]).is_empty());
+    }
+
+    #[test]
+    fn package_files_take_no_part() {
+        let check = |by: &str, on: &str, expected: bool| {
+            let (tool, library) = (package("deb", "tool", &["lib"]), package("deb", "lib", &[]));
+            let mut merge = Merge::default();
+            merge.package(&tool, by, "/var/lib/dpkg/status", 0);
+            merge.package(&library, on, "/srv/lib.deb", 0);
+            let found = merge.finish(&Tree::new(0)).packages;
+            assert_eq!(found.iter().any(|package| !package.depends_on.is_empty()), expected, "{by} {on}");
+        };
+        check("dpkg", "dpkg", true);
+        check("dpkg", system::PACKAGE_FILE, false);
+        check(system::PACKAGE_FILE, "dpkg", false);
+        check(system::RPM_FILE, "dpkg", false);
+    }
+
+    #[test]
+    fn the_search_for_modules_ends() {
+        let (app, module) = (package("npm", "app", &["quux"]), package("npm", "quux", &[]));
+        let paths = ["/app/package.json", "/app/node_modules/quux/package.json"];
+        let mut tree = Tree::new(0);
+        let found = [&app, &module].into_iter().zip(paths).map(|(package, path)| {
+            tree.put(&path[1..], NodeKind::File, Tree::NOTHING);
+            let location = crate::Location { path: path.to_owned(), within: None, layer: Some(0) };
+            Found { package, cataloger: "npm", location }
+        });
+        let found: Vec<_> = found.collect();
+        let load = |steps| Modules { steps, ..Modules::of(&found, &tree) }.load(paths[0], &app.requires);
+        assert_eq!((load(2), load(1)), (vec![1], vec![]));
     }
 
     #[test]

@@ -186,7 +186,8 @@ impl<'a> Tree<'a> {
 
     /// The node that `path` leads to, all links followed within the tree.
     pub(super) fn resolve(&self, path: &str) -> Option<NodeId> {
-        self.walk(0, path, &mut 0, &mut { usize::MAX }).map(NodeId)
+        let mut unlimited = usize::MAX;
+        self.resolve_from(NodeId(0), path, &mut unlimited)
     }
 
     /// As [`resolve`](Self::resolve), from a directory, in no more than `steps`, of which it takes those that it needs.

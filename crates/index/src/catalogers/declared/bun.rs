@@ -22,9 +22,9 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::jsonc;
-use super::lenient::{Keys, Text};
 use super::locked::{Entry, Locked, check_size, is_within_node_modules, plain_version, reachable, split_npm, too_many};
 use crate::catalogers::MOST_PACKAGES;
+use crate::catalogers::lenient::{Keys, Text};
 use crate::{Cataloger, Contents, File, Findings, Interest, Problem};
 
 /// Bytes of a place in the tree of which the way up is followed, and how far up: for each dependency, all of the way

@@ -12,10 +12,13 @@
 //! from its own registry, which `repository_url` names. A module that is loaded by its address counts if the address
 //! names a version, `https://deno.land/std@0.140.0/path/mod.ts`: many files of one package are one package.
 
-use serde::Deserialize;
+use std::borrow::Cow;
 
-use super::lenient::Keys;
+use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, MapAccess};
+
 use super::locked::{Entry, Locked, check_size, is_within_node_modules, plain_version, split_npm};
+use crate::catalogers::lenient::{self, Keys, Lenient, Text};
 use crate::{Cataloger, Contents, File, Findings, Interest, Problem};
 
 /// Reads `deno.lock` files.
@@ -47,7 +50,7 @@ impl Cataloger for DenoLock {
         let lock: Lock<'_> =
             serde_json::from_str(&text).map_err(|error| Problem::malformed(format!("deno.lock: {error}")))?;
         let mut npm = Locked::new("npm");
-        for key in [&lock.npm, &lock.packages.npm].into_iter().flat_map(|keys| &keys.0) {
+        for key in lock.npm.0.iter().chain(&lock.packages.npm.0) {
             let (name, version) = package(key);
             if !version.is_empty() {
                 npm.add(Entry { name, version, dev: false });
@@ -99,13 +102,38 @@ fn remote(address: &str) -> Option<(&str, &str, &str)> {
 #[serde(default)]
 struct Lock<'a> {
     #[serde(borrow)]
-    npm: Keys<'a>,
+    npm: Npm<'a>,
     #[serde(borrow)]
     jsr: Keys<'a>,
     #[serde(borrow)]
     packages: Third<'a>,
     #[serde(borrow)]
     remote: Keys<'a>,
+}
+
+/// The keys are packages, but in version 2, which has a member `packages` for them.
+#[derive(Debug, Default)]
+struct Npm<'a>(Vec<Cow<'a, str>>);
+
+impl<'de> Lenient<'de> for Npm<'de> {
+    fn map<A: MapAccess<'de>>(mut map: A) -> Result<Self, A::Error> {
+        let mut npm = Self::default();
+        while let Some(key) = map.next_key::<Text<'de>>()? {
+            if key.as_str() == "packages" {
+                npm.0.extend(map.next_value::<Keys<'de>>()?.0);
+            } else {
+                map.next_value::<IgnoredAny>()?;
+                npm.0.push(key.into_cow());
+            }
+        }
+        Ok(npm)
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Npm<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        lenient::any::<Npm<'de>, D>(deserializer)
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]

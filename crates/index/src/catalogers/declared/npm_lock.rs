@@ -30,9 +30,9 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 
-use super::lenient::{Flag, Licenses, Text};
 use super::locked::{Entry, Locked, check_size, is_within_node_modules, plain_version, split_npm, too_many};
 use crate::catalogers::MOST_PACKAGES;
+use crate::catalogers::lenient::{Flag, Licenses, Text};
 use crate::{Cataloger, Contents, File, Findings, Interest, Problem};
 
 /// What npm 7 calls its record of what lies in `node_modules`.

@@ -9,8 +9,8 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 
-use super::lenient::Text;
 use super::locked::{Entry, Locked, check_size, plain_version};
+use crate::catalogers::lenient::Text;
 use crate::{Cataloger, Contents, File, Findings, Interest, Problem};
 
 /// Reads `Pipfile.lock` files.

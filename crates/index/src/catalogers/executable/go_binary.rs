@@ -80,23 +80,22 @@ fn is_packed(bytes: &[u8]) -> bool {
 
 fn packages(info: &BuildInfo, image: &[u8]) -> Vec<Package> {
     let modules = Modules::parse(&info.modules);
-    let mut packages = Vec::new();
+    let dependencies = modules.dependencies.iter().map(|dependency| (dependency.path, released(dependency.version)));
+    let standard = go_version(&info.go_version).map(|version| ("stdlib", version));
+    let others: Vec<(&str, &str)> = dependencies.chain(standard).collect();
+    let mut packages = Vec::with_capacity(1 + others.len());
     if let Some(main) = modules.main {
         let named = || go_build_info::version_symbol(image, main.path);
         let beside = || go_build_info::version_beside(image, &info.go_version);
-        packages.push(module(main.path, &modules.main_version(main, named, beside)));
+        let version = modules.main_version(main, named, beside);
+        // The list does not say which module needs which: the program needs them all.
+        let requires = others
+            .iter()
+            .map(|&(path, version)| Requirement { version: Some(version.to_owned()), ..Requirement::of(path) })
+            .collect();
+        packages.push(Package { requires, ..module(main.path, &version) });
     }
-    packages
-        .extend(modules.dependencies.iter().map(|dependency| module(dependency.path, released(dependency.version))));
-    if let Some(version) = go_version(&info.go_version) {
-        packages.push(module("stdlib", version));
-    }
-    // The list does not say which module needs which: the program needs them all.
-    if modules.main.is_some()
-        && let Some((main, others)) = packages.split_first_mut()
-    {
-        main.requires = others.iter().map(requirement).collect();
-    }
+    packages.extend(others.into_iter().map(|(path, version)| module(path, version)));
     packages
 }
 
@@ -112,14 +111,6 @@ fn module(path: &str, version: &str) -> Package {
         version: version.to_owned(),
         ..Package::default()
     }
-}
-
-fn requirement(module: &Package) -> Requirement {
-    let name = match &module.namespace {
-        Some(namespace) => format!("{namespace}/{}", module.name),
-        None => module.name.clone(),
-    };
-    Requirement { version: Some(module.version.clone()), ..Requirement::of(name) }
 }
 
 /// `(devel)` says that there is no version, and so do the placeholders for modules that are only ever replaced by

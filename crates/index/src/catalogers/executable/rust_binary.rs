@@ -19,7 +19,7 @@ use object::{Object as _, ObjectSection as _};
 use serde::Deserialize;
 
 use super::window::Window;
-use crate::catalogers::{binary, check_count};
+use crate::catalogers::{MOST_DEPENDENCIES, binary, check_count};
 use crate::package::{Package, Requirement};
 use crate::{Cataloger, Contents, File, Findings, Interest, Problem};
 
@@ -27,9 +27,6 @@ const SECTION: &str = ".dep-v0";
 
 /// Inflated bytes: the format's own recommendation. Programs with 1 000 crates have about 200 KiB.
 const LONGEST_LIST: u64 = 8 << 20;
-
-/// Dependencies of all crates of a list. Programs with 1 000 crates have about 5 000.
-const MOST_DEPENDENCIES: usize = 200_000;
 
 /// Deflated bytes, in a file that is too large to hold.
 const LONGEST_SECTION: usize = 1 << 20;

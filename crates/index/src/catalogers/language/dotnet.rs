@@ -27,7 +27,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
-use crate::catalogers::check_count;
+use crate::catalogers::{MOST_DEPENDENCIES, check_count};
 use crate::package::{Evidence, Package, Requirement};
 use crate::{Cataloger, Contents, File, Findings, Interest, Problem};
 
@@ -36,9 +36,6 @@ const LONGEST_DOCUMENT: usize = 4 << 20;
 
 /// Bytes of all owned paths of one document, so that a deep directory and many short names stay bounded.
 const MOST_PATH_BYTES: usize = 16 << 20;
-
-/// Dependencies of all libraries of one document.
-const MOST_DEPENDENCIES: usize = 200_000;
 
 /// Reads `*.deps.json`.
 #[derive(Debug)]

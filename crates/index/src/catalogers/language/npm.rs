@@ -18,7 +18,7 @@
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
 
-use crate::catalogers::field::Keys;
+use crate::catalogers::lenient::Keys;
 use crate::package::{Package, Requirement};
 use crate::{Cataloger, Contents, File, Findings, Interest, Problem};
 
@@ -119,7 +119,8 @@ impl<'de> serde::Deserialize<'de> for Manifest {
                         "licenses" => manifest.licenses = map.next_value()?,
                         "engines" => manifest.engines = map.next_value()?,
                         "dependencies" | "optionalDependencies" | "peerDependencies" => {
-                            manifest.requires.extend(map.next_value::<Keys>()?.0);
+                            let names = map.next_value::<Keys<'de>>()?.0;
+                            manifest.requires.extend(names.into_iter().map(std::borrow::Cow::into_owned));
                         }
                         "publisher" | "contributes" | "activationEvents" => {
                             manifest.extension = true;
@@ -257,7 +258,7 @@ mod tests {
         "description": "quux\nfor node", "homepage": "https://quux.example.org/",
         "author": {"name": "Ann", "email": "ann@example.org", "url": "https://ann.example.org"},
         "license": "(MIT OR Apache-2.0)", "engines": {"node": ">=18"}, "name2": null,
-        "dependencies": {"foo": "^1.0", "@bar/baz": "npm:other@2", "../up": "1", "a/b": "1", "..": "1"}, "devDependencies": {"mocha": "1"},
+        "dependencies": {"@bar/baz": "npm:other@2", "foo": "^1.0", "../up": "1", "a/b": "1", "..": "1"}, "devDependencies": {"mocha": "1"},
         "optionalDependencies": {"fsevents": "*"}, "peerDependencies": ["none"]
     }"#;
 

@@ -35,7 +35,7 @@ pub(crate) struct PackageFiles;
 
 impl Cataloger for PackageFiles {
     fn name(&self) -> &'static str {
-        "package-file"
+        super::PACKAGE_FILE
     }
 
     fn version(&self) -> u32 {

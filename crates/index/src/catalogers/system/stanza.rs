@@ -42,6 +42,19 @@ enum List {
     Provides,
 }
 
+impl List {
+    /// The list that this line begins.
+    fn of(line: &[u8]) -> Option<Self> {
+        let begins = |field: &[u8]| line.get(..field.len()).is_some_and(|start| start.eq_ignore_ascii_case(field));
+        match line[0] | 0x20 {
+            b'd' if begins(b"Depends:") => Some(Self::Depends),
+            b'p' if begins(b"Provides:") => Some(Self::Provides),
+            b'p' if begins(b"Pre-Depends:") => Some(Self::PreDepends),
+            _ => None,
+        }
+    }
+}
+
 /// The stanzas of a file, in their order.
 pub(super) struct Stanzas<'a> {
     bytes: &'a [u8],
@@ -75,7 +88,13 @@ impl<'a> Iterator for Stanzas<'a> {
                 }
                 Some(first) if !first.is_ascii_whitespace() => {
                     fields = true;
-                    list = stanza.take(line).map(|list| (list, start));
+                    // As with the other fields, the first of a name counts.
+                    list =
+                        List::of(line).filter(|&list| stanza.lists[list as usize].is_empty()).map(|list| (list, start));
+                    match list {
+                        Some((list, _)) => stanza.set(list, line),
+                        None => stanza.take(line),
+                    }
                 }
                 _ if fields => return Some(stanza),
                 _ => {}
@@ -86,58 +105,41 @@ impl<'a> Iterator for Stanzas<'a> {
 }
 
 impl<'a> Stanza<'a> {
-    /// Takes the field of this line. Says so if it may go on.
-    fn take(&mut self, line: &'a [u8]) -> Option<List> {
+    fn take(&mut self, line: &'a [u8]) {
         // Most lines of a stanza are of no use: judge them by their first letter before looking for the colon.
         if !matches!(
             line[0] | 0x20,
             b'p' | b's' | b'v' | b'a' | b'm' | b'd' | b'h' | b'i' | b't' | b'f' | b'l' | b'c' | b'u'
         ) {
-            return None;
+            return;
         }
         // The longest field name of use has 14 letters.
-        let colon = memchr(b':', &line[..line.len().min(16)])?;
+        let Some(colon) = memchr(b':', &line[..line.len().min(16)]) else { return };
         let (field, value) = (&line[..colon], line[colon + 1..].trim_ascii());
         let field_is = |name: &[u8]| field.eq_ignore_ascii_case(name);
         let slot = match field.len() {
-            3 if field_is(b"Abi") => return self.is_of_vcpkg(),
+            3 if field_is(b"Abi") => return self.vcpkg = true,
             3 if field_is(b"URL") => &mut self.homepage,
-            4 if field_is(b"Type") && value == b"Port" => return self.is_of_vcpkg(),
+            4 if field_is(b"Type") && value == b"Port" => return self.vcpkg = true,
             6 if field_is(b"Status") => &mut self.status,
             6 if field_is(b"Source") => &mut self.source,
             6 if field_is(b"CPE-ID") => &mut self.cpe_id,
-            7 if field_is(b"Depends") => return self.begin(List::Depends, line),
             7 if field_is(b"Package") => &mut self.package,
             7 if field_is(b"Version") => &mut self.version,
             7 if field_is(b"License") => &mut self.license,
-            7 if field_is(b"Feature") => return self.is_of_vcpkg(),
-            8 if field_is(b"Provides") => return self.begin(List::Provides, line),
+            7 if field_is(b"Feature") => return self.vcpkg = true,
             8 if field_is(b"Homepage") => &mut self.homepage,
             10 if field_is(b"Maintainer") => &mut self.maintainer,
             10 if field_is(b"SourceName") => &mut self.source_name,
-            11 if field_is(b"Pre-Depends") => return self.begin(List::PreDepends, line),
             11 if field_is(b"Description") => &mut self.description,
             12 if field_is(b"Architecture") => &mut self.architecture,
-            12 if field_is(b"Port-Version") => return self.is_of_vcpkg(),
+            12 if field_is(b"Port-Version") => return self.vcpkg = true,
             14 if field_is(b"Installed-Size") => &mut self.installed_size,
-            _ => return None,
+            _ => return,
         };
         if slot.is_empty() {
             *slot = &value[..value.len().min(LONGEST_VALUE)];
         }
-        None
-    }
-
-    fn is_of_vcpkg(&mut self) -> Option<List> {
-        self.vcpkg = true;
-        None
-    }
-
-    /// As with the other fields, the first of a name counts.
-    fn begin(&mut self, list: List, line: &'a [u8]) -> Option<List> {
-        let first = self.lists[list as usize].is_empty();
-        first.then(|| self.set(list, line))?;
-        Some(list)
     }
 
     /// `field` is the whole of it, with its name.

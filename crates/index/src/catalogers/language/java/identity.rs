@@ -13,13 +13,11 @@ use super::file_name::FileName;
 use super::groups;
 use super::manifest::Manifest;
 use super::pom::{self, Coordinates, Pom};
+use crate::catalogers::MOST_DEPENDENCIES;
 use crate::{Package, Requirement};
 
 /// Descriptors of one archive; the largest merged applications have some hundred.
 const MOST_DESCRIPTORS: usize = 5_000;
-
-/// Dependencies of all descriptors of one archive.
-const MOST_DEPENDENCIES: usize = 200_000;
 
 /// Bytes of a group, an artifact or a version.
 const LONGEST_NAME: usize = 512;

@@ -21,7 +21,7 @@ use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
 use crate::catalogers::check_count;
-use crate::catalogers::field::Keys;
+use crate::catalogers::lenient::keys;
 use crate::package::{Package, Requirement};
 use crate::{Cataloger, Contents, File, Findings, Interest, Problem};
 
@@ -119,9 +119,12 @@ pub(in crate::catalogers) struct Entry {
     authors: Value,
     description: Value,
     homepage: Value,
-    require: Keys,
-    provide: Keys,
-    replace: Keys,
+    #[serde(deserialize_with = "keys")]
+    require: Vec<String>,
+    #[serde(deserialize_with = "keys")]
+    provide: Vec<String>,
+    #[serde(deserialize_with = "keys")]
+    replace: Vec<String>,
 }
 
 impl Entry {
@@ -149,8 +152,8 @@ impl Entry {
             author: authors(&self.authors),
             description: self.description.as_str().and_then(|text| text.lines().next().map(str::to_owned)),
             url: self.homepage.as_str().filter(|url| !url.is_empty()).map(str::to_owned),
-            requires: self.require.0.iter().filter(is_package).map(Requirement::of).collect(),
-            provides: self.provide.0.iter().chain(&self.replace.0).filter(is_package).cloned().collect(),
+            requires: self.require.iter().filter(is_package).map(Requirement::of).collect(),
+            provides: self.provide.iter().chain(&self.replace).filter(is_package).cloned().collect(),
             ..Package::default()
         }
     }

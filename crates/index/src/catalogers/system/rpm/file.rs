@@ -32,7 +32,7 @@ pub(in crate::catalogers::system) struct RpmFile;
 
 impl Cataloger for RpmFile {
     fn name(&self) -> &'static str {
-        "rpm-file"
+        crate::catalogers::system::RPM_FILE
     }
 
     fn version(&self) -> u32 {

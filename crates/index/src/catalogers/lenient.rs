@@ -11,7 +11,7 @@ use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Vis
 const MOST_LICENSES: usize = 32;
 
 /// What is made of values: of those that have no method here, nothing.
-trait Lenient<'de>: Default {
+pub(super) trait Lenient<'de>: Default {
     fn borrowed_text(_: &'de str) -> Self {
         Self::default()
     }
@@ -81,7 +81,7 @@ impl<'de, T: Lenient<'de>> Visitor<'de> for Any<T> {
     }
 }
 
-fn any<'de, T: Lenient<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+pub(super) fn any<'de, T: Lenient<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
     deserializer.deserialize_any(Any(PhantomData))
 }
 
@@ -176,7 +176,7 @@ impl<'de> Deserialize<'de> for Licenses {
     }
 }
 
-/// The keys of an object, and of its member `packages`.
+/// The keys of an object.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Keys<'a>(pub(super) Vec<Cow<'a, str>>);
 
@@ -184,12 +184,8 @@ impl<'de> Lenient<'de> for Keys<'de> {
     fn map<A: MapAccess<'de>>(mut map: A) -> Result<Self, A::Error> {
         let mut keys = Self::default();
         while let Some(key) = map.next_key::<Text<'de>>()? {
-            if key.as_str() == "packages" {
-                keys.0.extend(map.next_value::<Keys<'de>>()?.0);
-            } else {
-                map.next_value::<IgnoredAny>()?;
-                keys.0.push(key.into_cow());
-            }
+            map.next_value::<IgnoredAny>()?;
+            keys.0.push(key.into_cow());
         }
         Ok(keys)
     }
@@ -199,6 +195,11 @@ impl<'de: 'a, 'a> Deserialize<'de> for Keys<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         any::<Keys<'de>, D>(deserializer)
     }
+}
+
+/// The keys of an object, for a field of a document that is not borrowed from.
+pub(super) fn keys<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    Ok(Keys::deserialize(deserializer)?.0.into_iter().map(Cow::into_owned).collect())
 }
 
 #[cfg(test)]
@@ -236,7 +237,7 @@ mod tests {
         let check = |json: &str, expected: &[&str]| {
             assert_eq!(serde_json::from_str::<Keys<'_>>(json).expect("is JSON").0, expected, "{json}");
         };
-        check(r#"{"a": 1, "b\n": {"c": []}, "packages": {"d": {}}}"#, &["a", "b\n", "d"]);
+        check(r#"{"a": 1, "b\n": {"c": []}, "packages": {"d": {}}}"#, &["a", "b\n", "packages"]);
         check("[1]", &[]);
     }
 }
